@@ -1,0 +1,2 @@
+#pragma once
+#include "kernels/cpu/complex.h"
