@@ -50,16 +50,44 @@ FLAMBEAU_INLINE void stream_end() {
 // Outputs beyond half of the last-level cache would only push everything else out of it.
 bool worth_streaming(int64_t bytes) { return bytes > int64_t(cpu_features().l3 / 2); }
 
-void stream_copy(char* dst, const char* src, int64_t n) {
-  int64_t head = -int64_t(reinterpret_cast<uintptr_t>(dst)) & 63;
-  if (n < 256 + head) return void(std::memcpy(dst, src, n));
-  std::memcpy(dst, src, head);
-  int64_t i = head;
-  for (; i + 64 <= n; i += 64) {
-    for (int k = 0; k < 64; k += kVector) stream(dst + i + k, *reinterpret_cast<const Wide*>(src + i + k));
+// n bytes; whole vectors with an overlapping last one, since memcpy takes its slow string instruction for middling sizes.
+void copy_run(char* dst, const char* src, int64_t n, bool streaming) {
+  if (n < 64 || (!streaming && n > (1 << 20))) return void(std::memcpy(dst, src, n));
+  auto move64 = [&](int64_t i) {
+    Wide w[64 / kVector];
+    for (int k = 0; k < 64 / kVector; ++k) w[k] = *reinterpret_cast<const Wide*>(src + i + k * kVector);
+    for (int k = 0; k < 64 / kVector; ++k) *reinterpret_cast<Wide*>(dst + i + k * kVector) = w[k];
+  };
+  int64_t i = 0;
+  if (streaming && n >= 512) {
+    move64(0);
+    for (i = 64 - (reinterpret_cast<uintptr_t>(dst) & 63); i + 64 <= n; i += 64) {
+      for (int k = 0; k < 64; k += kVector) stream(dst + i + k, *reinterpret_cast<const Wide*>(src + i + k));
+    }
+    stream_end();
+  } else {
+    for (; i + 256 <= n; i += 256) move64(i), move64(i + 64), move64(i + 128), move64(i + 192);
+    for (; i + 64 <= n; i += 64) move64(i);
   }
-  std::memcpy(dst + i, src + i, n - i);
-  stream_end();
+  if (i < n) move64(n - 64);
+}
+
+// n bytes of a pattern of 64 whose period divides the offset of every position that is written.
+void fill_run(char* dst, const char* pattern, int64_t n, bool streaming) {
+  Wide wide[64 / kVector];
+  std::memcpy(wide, pattern, 64);
+  int64_t i = 0;
+  if (streaming && (reinterpret_cast<uintptr_t>(dst) & 63) == 0) {
+    for (; i + 64 <= n; i += 64) {
+      for (int k = 0; k < 64 / kVector; ++k) stream(dst + i + k * kVector, wide[k]);
+    }
+    stream_end();
+  } else {
+    for (; i + 64 <= n; i += 64) {
+      for (int k = 0; k < 64 / kVector; ++k) *reinterpret_cast<Wide*>(dst + i + k * kVector) = wide[k];
+    }
+  }
+  std::memcpy(dst + i, pattern, n - i);
 }
 
 // ---- conversions of contiguous elements ----
@@ -444,6 +472,14 @@ bool make_plan(Plan& plan, int ndim, const int64_t* sizes, const int64_t* dst_st
   return true;
 }
 
+// Units of `bytes` each per chunk. A copy has the same bits however it is cut, so the number of threads may count: each
+// gets one contiguous part, which stays in its own cache from one operation to the next. Large ones are cut finer.
+int64_t grain_for(int64_t total, int64_t bytes) {
+  int64_t least = kGrain / bytes > 0 ? kGrain / bytes : 1, share = (total + num_threads() - 1) / num_threads();
+  while (share * bytes > (4 << 20)) share = (share + 1) / 2;
+  return share > least ? share : least;
+}
+
 // Pieces of the two innermost dimensions for all positions of the outer ones, spread over threads. f(d, s, a, na, b, nb)
 // gets byte offsets of the outer position and a range of dimension `inner` and of dimension `second`.
 template <class F>
@@ -451,8 +487,7 @@ void for_patches(const Plan& plan, int64_t step0, int64_t step1, int64_t patch_b
   int64_t n0 = plan.size[0], n1 = plan.ndim > 1 ? plan.size[1] : 1;
   int64_t pieces0 = (n0 + step0 - 1) / step0, pieces1 = (n1 + step1 - 1) / step1;
   int64_t patches = pieces0 * pieces1, total = patches * plan.count(2);
-  int64_t grain = kGrain / (patch_bytes > 0 ? patch_bytes : 1);
-  parallel_for(total, grain > 0 ? grain : 1, [&](int64_t begin, int64_t end) {
+  parallel_for(total, grain_for(total, patch_bytes), [&](int64_t begin, int64_t end) {
     Odometer walk(plan, 2, begin / patches);
     int64_t patch = begin % patches;
     for (int64_t t = begin; t < end; ++t) {
@@ -474,8 +509,7 @@ void copy_whole_rows(const Plan& plan, char* dst, const char* src, int64_t item)
     char* to = dst + d + a * item + b * d1;
     const char* from = src + s + a * item + b * s1;
     for (int64_t j = 0; j < nb; ++j, to += d1, from += s1) {
-      if (streaming) stream_copy(to, from, na * item);
-      else std::memcpy(to, from, na * item);
+      copy_run(to, from, na * item, streaming);
     }
   });
 }
@@ -500,11 +534,21 @@ void copy_transposed(Plan& plan, char* dst, const char* src, int64_t item, int s
 void copy_items(const Plan& plan, char* dst, const char* src, int64_t item) {
   int64_t d0 = plan.d[0], s0 = plan.s[0];
   int64_t d1 = plan.ndim > 1 ? plan.d[1] : 0, s1 = plan.ndim > 1 ? plan.s[1] : 0;
+  bool streaming = worth_streaming(plan.count(0) * item);
   int64_t step0 = 16 << 10, used0 = plan.size[0] < step0 ? plan.size[0] : step0;
   int64_t step1 = clamp((16 << 10) / used0, 1, 1 << 20);
   for_patches(plan, step0, step1, used0 * step1 * item * 2,
               [&](int64_t d, int64_t s, int64_t a, int64_t na, int64_t b, int64_t nb) {
-                copy_patch(dst + d + a * d0 + b * d1, src + s + a * s0 + b * s1, {na, d0, s0, nb, d1, s1}, item);
+                char* to = dst + d + a * d0 + b * d1;
+                const char* from = src + s + a * s0 + b * s1;
+                if (s0 != 0 || d0 != item || na * item < 64) {
+                  return copy_patch(to, from, {na, d0, s0, nb, d1, s1}, item);
+                }
+                for (int64_t j = 0; j < nb; ++j, to += d1, from += s1) {
+                  alignas(64) char pattern[64];
+                  copy_patch(pattern, from, {64 / item, item, 0, 1, 0, 0}, item);
+                  fill_run(to, pattern, na * item, streaming);
+                }
               });
 }
 
@@ -573,21 +617,10 @@ void fill(void* dst, int64_t n, const void* value, int item_size) {
   for (int i = 0; i < 64; i += item_size) std::memcpy(pattern + i, value, item_size);
   char* out = static_cast<char*>(dst);
   bool streaming = worth_streaming(n * item_size);
-  parallel_for(n * item_size, kGrain, [&](int64_t begin, int64_t end) {  // begins at multiples of 64 bytes
-    Wide wide[64 / kVector];
-    std::memcpy(wide, pattern, 64);
-    int64_t i = begin;
-    if (streaming && (reinterpret_cast<uintptr_t>(out) & 63) == 0) {
-      for (; i + 64 <= end; i += 64) {
-        for (int k = 0; k < 64 / kVector; ++k) stream(out + i + k * kVector, wide[k]);
-      }
-      stream_end();
-    } else {
-      for (; i + 64 <= end; i += 64) {
-        for (int k = 0; k < 64 / kVector; ++k) *reinterpret_cast<Wide*>(out + i + k * kVector) = wide[k];
-      }
-    }
-    std::memcpy(out + i, pattern, end - i);
+  int64_t lines = (n * item_size + 63) / 64;
+  parallel_for(lines, grain_for(lines, 64), [&](int64_t begin, int64_t end) {
+    int64_t stop = end == lines ? n * item_size : end * 64;
+    fill_run(out + begin * 64, pattern, stop - begin * 64, streaming);
   });
 }
 
@@ -598,7 +631,7 @@ void copy_rows(void* dst, int64_t dst_stride, const void* src, int64_t src_strid
 
 template <class R>
 void conjugate_of(void* dst, const void* src, int64_t n) {
-  parallel_for(n, kGrain / int64_t(sizeof(R)), [&](int64_t begin, int64_t end) {
+  parallel_for(n, grain_for(n, 2 * sizeof(R)), [&](int64_t begin, int64_t end) {
     R* d = static_cast<R*>(dst);
     const R* s = static_cast<const R*>(src);
     for (int64_t i = begin; i < end; ++i) {
