@@ -18,8 +18,8 @@ composite("contiguous", "input, memory_format: str? = None", function=False, fai
     doc="The input itself where its elements lie in order, else a copy that does.")
 composite("flatten", "input, start_dim: int = 0, end_dim: int = -1", fails="flatten(ones(2, 2), 1, 0)",
     doc="Merges the dimensions from start_dim to end_dim into one.")
-composite("zeros_like_op", "input", function=False, method=False, fails="_ops.zeros_like_op(3)",
-    doc="Zeros of the input's shape and type.")
+composite("zeros_like", "input, *, dtype: dtype? = None", fails="zeros_like(3)",
+    doc="Zeros of the shape of the input, and of its type unless `dtype` names another.")
 composite("matmul", "input, other", fails="matmul(ones(2, 3), ones(2, 3))",
     doc="Matrix product with NumPy's rules: vectors are promoted, leading dimensions are batches that broadcast.")
 composite("resolve_conj", "input", doc="The input itself: conjugation is never delayed here.", fails="resolve_conj(3)")

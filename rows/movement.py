@@ -64,3 +64,6 @@ movement("unfold_backward", "input, size: ints, dimension: int, window: int, ste
     lambda g, dimension, window, step: P.unfold(g, dimension, window, step), function=False, method=False,
     fails="_ops.unfold_backward(ones(2, 2), (3,), 4, 2, 1)",
     doc="Adds windows up where they overlap: the adjoint of unfold.")
+movement("as_strided_backward", "input, size: ints, stride: ints, view_stride: ints, offset: int",
+    vjp="as_strided_backward", function=False, method=False, fails="_ops.as_strided_backward(3, (2,), (1,), (1,), 0)",
+    doc="Adds the input up at the positions it would have as a view of a tensor with the given sizes and strides.")

@@ -105,7 +105,10 @@ constexpr DType real_of(DType t) {
 constexpr DType complex_of(DType t) {
   return t == DType::Float64 || t == DType::Complex128 ? DType::Complex128 : DType::Complex64;
 }
-const char* name_of(DType t);  // "float32"
+const char* cpp_name_of(DType t);     // "double": what its messages about products call it
+const char* name_of(DType t);         // "float32"
+const char* python_name_of(DType t);  // "Float": what PyTorch's messages call it
+const char* cpp_name_of(DType t);     // "double": what its messages about products call it
 
 // Calls f.template operator()<T>() with the C++ type behind t.
 template <class F>

@@ -76,11 +76,16 @@ Tensor& result(Call& c, int i, Ints sizes, DType dtype) {
 }
 
 void call(const Primitive& p, Value* args, Tensor* results) {
+  Call c{p, args};
+  if (p.cls == Class::Composite) {  // only what it calls is seen
+    p.run(c);
+    results[0] = std::move(c.results[0]);
+    return;
+  }
   ThreadState& state = thread_state();
   Seen seen = look(p, args);
   if (uint8_t keys = (seen.keys | state.keys) & ~state.excluded) [[unlikely]]
     return layers.transform(keys, p, args, results, false, false);
-  Call c{p, args};
   p.run(c);
   if (p.cls == Class::View) layers.mark_view(c.results[0], c.tensor(0));
   if (seen.grad && state.grad_enabled && p.differentiable) layers.record(c);

@@ -42,7 +42,7 @@ void OwnedValue::reset() {
   }
 }
 
-std::string text_of(const Value& v) {
+std::string describe(const Value& v) {
   switch (v.kind) {
     case Kind::None: return "None";
     case Kind::Tensor: return describe(v.peek());
@@ -58,7 +58,7 @@ std::string text_of(const Value& v) {
     case Kind::Tensors: {
       std::string text = "[";
       for (TensorBody* t : v.as_tensors())
-        text += (text.size() > 1 ? ", " : "") + (t ? describe(Tensor::share(t)) : std::string("None"));
+        text += (text.size() > 1 ? ", " : "") + (t ? describe(reinterpret_cast<const Tensor&>(t)) : std::string("None"));
       return text + "]";
     }
   }

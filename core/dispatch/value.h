@@ -83,6 +83,6 @@ class OwnedValue {
   Value value_;
 };
 
-std::string text_of(const Value& v);  // for messages and graphs
+std::string describe(const Value& v);  // for messages and graphs
 
 }  // namespace flambeau
