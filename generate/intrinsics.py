@@ -38,14 +38,15 @@ INTRINSICS: dict[str, Intrinsic] = {
     **table("maximum minimum", 2, REAL | BOOL),  # a nan operand wins
     **table("fmax fmin", 2, REAL | BOOL),  # a nan operand loses
     **table("fmod remainder floor_divide trunc_divide", 2, REAL),
-    **table("isnan isinf isfinite", 1, FLOAT | COMPLEX, result="mask"),
-    **table("signbit", 1, REAL, result="mask"),
+    **table("isnan isinf isfinite", 1, ALL, result="mask"),
+    **table("signbit", 1, REAL | BOOL, result="mask"),
     **table("truth", 1, ALL, result="mask"),  # x != 0
     **table("shift_left shift_right gcd lcm", 2, INTEGRAL),
-    **table("real imag angle", 1, FLOAT | COMPLEX, result="real"),
+    **table("real imag", 1, ALL, result="real"),
+    **table("angle", 1, FLOAT | COMPLEX, result="real"),
     **table("conj", 1, NUMBER | BOOL),
     **table("make_complex polar", 2, FLOAT, result="complex", scalar=True),
-    **table("lgamma digamma trigamma erfinv erfcx ndtri log_ndtr i0 i0e i1 i1e bessel_j0 bessel_j1 bessel_y0 bessel_y1 "
+    **table("lgamma digamma trigamma erfinv erfcx ndtri i0 i0e i1 i1e bessel_j0 bessel_j1 bessel_y0 bessel_y1 "
             "modified_bessel_k0 modified_bessel_k1 scaled_modified_bessel_k0 scaled_modified_bessel_k1 spherical_bessel_j0",
             1, FLOAT, scalar=True),
     **table("polygamma igamma igammac zeta", 2, FLOAT, scalar=True),

@@ -80,7 +80,7 @@ def loop(name: str, trace: Trace, lanes: str, conjugate: bool) -> str:
     """A loop as a template over the element type. lanes: what V is, in terms of T."""
     used = {n.index for n in trace.reachable()}
     lines, results = Writer(trace).body()
-    kinds = [r.kind for r in trace.results if r is not None]
+    kinds = [k for k, r in zip(trace.kinds, trace.results, strict=True) if r is not None]
     text = [f"template <class T>\nvoid {name}(char* const* data, const int64_t* steps, int64_t n) {{", f"  using V = {lanes};"]
     operands = [(i + len(results), p) for i, p in enumerate(trace.params)]
     for i in range(len(results)):
@@ -101,7 +101,7 @@ def loop(name: str, trace: Trace, lanes: str, conjugate: bool) -> str:
     for i, (result, kind) in enumerate(zip(results, kinds, strict=True)):
         put = {"mask": "store_mask<V>", "real": "store<Real<V>>", "complex": "store<Complex<V>>"}.get(kind, "store<V>")
         text.append(f"    {put}(out{i}, {result});")
-        text.append(f"    out{i} += {BYTES['value' if kind == 'const' else kind]};")
+        text.append(f"    out{i} += {BYTES[kind]};")
     return "\n".join([*text, "  }", "}"])
 
 

@@ -151,7 +151,9 @@ class Graph:
         if any(a.kind == "mask" for a in args):
             self.fail(f"m.{name} of a mask")
         kind = known.result
-        if kind == "value":
+        if kind == "complex" and any(a.kind == "real" for a in args):
+            kind = "value"  # the parts of a complex compute type, put together
+        if kind == "value" and known.result == "value":
             kind = max((a.kind for a in args), key=RANK.__getitem__)
         return self.node(f"m.{name}", args, kind=kind)
 
@@ -192,6 +194,7 @@ class Trace:
     graph: Graph
     params: list[Expr]
     results: list[Expr | None]
+    kinds: list[str]  # of each result: what is stored
 
     def reachable(self) -> list[Expr]:
         """The nodes that the results need, each after its arguments."""
@@ -223,6 +226,7 @@ class Trace:
         for node in self.reachable():
             operands = [a for a in node.args if a.kind not in ("mask", "const")]
             real = bool(operands) and all(a.kind == "real" for a in operands)
+            real = real or bool(operands) and all(a.kind in ("real", "complex") for a in operands) and not dtypes & COMPLEX
             mine = frozenset({"complex64": "float32", "complex128": "float64"}.get(d, d) for d in dtypes) if real else dtypes
             if node.op == "const":
                 whole = dtypes & (INTEGRAL | BOOL)
@@ -266,9 +270,10 @@ def trace_formula(row: Row, rows: dict[str, Row], inline: bool = True) -> Trace:
     params = [graph.param(p.name, operand_kind(p.type)) for p in row.params]
     result = graph.expr(graph.run(row, row.formula, params))
     expected, kind = result_kind(row), result.kind
-    if (kind == "mask") != (expected == "mask") or (kind == "complex") != (expected == "complex"):
+    wrong = [k for k in ("mask", "complex") if (kind == k) != (expected == k)]
+    if wrong or (kind == "real" and expected == "value" and row.dtypes & COMPLEX):
         graph.fail(f"the formula makes a {kind}, but the row's result is {row.result!r}")
-    trace = Trace(row, graph, params, [result])
+    trace = Trace(row, graph, params, [result], [expected])
     if inline:
         trace.check(row.dtypes)
     return trace
@@ -289,7 +294,8 @@ def trace_gradient(row: Row, rows: dict[str, Row], inline: bool = True, rule: Ca
     tensors = [p for p in row.params if p.is_tensor or p.type == "Tensors"]
     if len(results) != len(tensors):
         graph.fail(f"the gradient gives {len(results)} cotangents for {len(tensors)} tensors ({', '.join(p.name for p in tensors)})")
-    trace = Trace(row, graph, params, [None if r is None else graph.expr(r) for r in results])
+    kinds = [operand_kind(p.type) for p in tensors]
+    trace = Trace(row, graph, params, [None if r is None else graph.expr(r) for r in results], kinds)
     if inline and elementwise:
         check = row.dtypes & (frozenset(["float32", "float64"]) | COMPLEX)
         if not check:

@@ -28,7 +28,7 @@ FLAMBEAU_INLINE V copysign(V magnitude, V sign) {
 template <class V>
 FLAMBEAU_INLINE Mask<V> signbit(V x) {
   if constexpr (is_float_lane<V>) return bits(x) < Bits<V>{};
-  else return x < V{};
+  else return Mask<V>(x < V{});
 }
 template <class V>
 FLAMBEAU_INLINE V sign(V x) {
@@ -42,6 +42,10 @@ template <class V> FLAMBEAU_INLINE V square(V x) { return x * x; }
 template <class V> FLAMBEAU_INLINE V conj(V x) { return x; }
 template <class V> FLAMBEAU_INLINE V real(V x) { return x; }
 template <class V> FLAMBEAU_INLINE V imag(V) { return V{}; }
+template <class V>
+FLAMBEAU_INLINE V angle(V x) {
+  return select(x != x, x, select(x < V{}, constant<V>(3.14159265358979323846), V{}));
+}
 
 // ---- order -----------------------------------------------------------------------------------------------------------
 
@@ -64,8 +68,14 @@ template <class V> FLAMBEAU_INLINE V fmin(V a, V b) {
   else return select(a < b, a, b);
 }
 template <class V> FLAMBEAU_INLINE Mask<V> isnan(V x) { return x != x; }
-template <class V> FLAMBEAU_INLINE Mask<V> isinf(V x) { return abs(x) == constant<V>(__builtin_inf()); }
-template <class V> FLAMBEAU_INLINE Mask<V> isfinite(V x) { return abs(x) < constant<V>(__builtin_inf()); }
+template <class V> FLAMBEAU_INLINE Mask<V> isinf(V x) {
+  if constexpr (is_float_lane<V>) return abs(x) == constant<V>(__builtin_inf());
+  else return x != x;
+}
+template <class V> FLAMBEAU_INLINE Mask<V> isfinite(V x) {
+  if constexpr (is_float_lane<V>) return abs(x) < constant<V>(__builtin_inf());
+  else return x == x;
+}
 template <class V>
 FLAMBEAU_INLINE Mask<V> truth(V x) {
   return x != V{};

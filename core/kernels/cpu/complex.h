@@ -61,7 +61,6 @@ T_ T real(Complex<T> x) { return x.re; }
 T_ T imag(Complex<T> x) { return x.im; }
 T_ T abs(Complex<T> x) { return std::hypot(x.re, x.im); }
 T_ T angle(Complex<T> x) { return std::atan2(x.im, x.re); }
-T_ T angle(T x) { return x != x ? x : x < 0 ? T(kPi) : T(0); }
 T_ Complex<T> make_complex(T re, T im) { return {re, im}; }
 T_ Complex<T> polar(T r, T angle) { return {r * std::cos(angle), r * std::sin(angle)}; }
 T_ Complex<T> sgn(Complex<T> x) {

@@ -92,7 +92,7 @@ FLAMBEAU_INLINE void store(void* p, V x) {
 template <class V>
 FLAMBEAU_INLINE Mask<V> load_mask(const char* p) {
   if constexpr (is_vector<V>) {
-    typedef int8_t Bytes __attribute__((vector_size(kLanes<V>)));
+    using Bytes = Raw<int8_t, kLanes<V>>;
     return -__builtin_convertvector(load<Bytes>(p), Mask<V>);
   } else {
     return *p != 0;
@@ -101,7 +101,7 @@ FLAMBEAU_INLINE Mask<V> load_mask(const char* p) {
 template <class V>
 FLAMBEAU_INLINE void store_mask(char* p, Mask<V> mask) {
   if constexpr (is_vector<V>) {
-    typedef int8_t Bytes __attribute__((vector_size(kLanes<V>)));
+    using Bytes = Raw<int8_t, kLanes<V>>;
     store<Bytes>(p, -__builtin_convertvector(mask, Bytes));
   } else {
     *p = mask;
@@ -112,9 +112,14 @@ FLAMBEAU_INLINE void store_mask(char* p, Mask<V> mask) {
 
 template <class V, class T>
 FLAMBEAU_INLINE Real<V> constant(T x) {
-  if constexpr (std::is_same_v<V, BoolLanes>) return {Raw<uint8_t>{} + uint8_t(x != 0)};
-  else if constexpr (is_vector<V>) return V{} + Element<V>(x);  // (0 + x folds, and no lane is ever -0 here)
-  else return Real<V>(x);
+  if constexpr (std::is_same_v<V, BoolLanes>) {
+    return {constant<Raw<uint8_t>>(x != 0)};
+  } else if constexpr (is_vector<V>) {
+    const Element<V> lane = Element<V>(x);
+    return V{} + lane;  // folds; no constant is -0
+  } else {
+    return Real<V>(x);
+  }
 }
 template <class M, class V>
 FLAMBEAU_INLINE V select(M mask, V a, V b) {
