@@ -114,26 +114,22 @@ void normal_double(Generator& g, double* out, int64_t n, double mean, double std
   normal_block(out + n - 16, mean, std);
 }
 
-// The 16-bit types go through float32, with libm's functions; only whole blocks take words.
+// The 16-bit types go through float32; here only whole blocks take words.
 template <class T>
 void normal_half(Generator& g, T* out, int64_t n, float mean, float std) {
-  auto block = [&](const uint32_t* words, T* to) {
-    for (int j = 0; j < 8; j++) {
-      float u1 = 1.0f - float(words[j] & 0xffffff) * 0x1p-24f, u2 = float(words[j + 8] & 0xffffff) * 0x1p-24f;
-      float radius = std::sqrt(-2.0f * std::log(u1)), angle = float(2 * M_PI) * u2;
-      to[j] = from_float<T>(std::fma(radius * std::cos(angle), std, mean));
-      to[j + 8] = from_float<T>(std::fma(radius * std::sin(angle), std, mean));
-    }
-  };
   blocks_of_words(g, n / 16 * 16, 1, [&](uint32_t* words, int64_t first, int64_t count) {
-    parallel_for(count / 16, 64, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; i++) block(words + 16 * i, out + first + 16 * i);
+    parallel_for(count / 16, 512, [&](int64_t begin, int64_t end) {
+      auto* values = reinterpret_cast<float*>(words);
+      kernel().normal_float(words + 16 * begin, values + 16 * begin, end - begin, mean, std);
+      for (int64_t i = 16 * begin; i < 16 * end; i++) out[first + i] = from_float<T>(values[i]);
     });
   });
   if (n % 16 == 0) return;
   uint32_t words[16];
+  float values[16];
   draw_words(g, words, 16);
-  block(words, out + n - 16);
+  kernel().normal_float(words, values, 1, mean, std);
+  for (int i = 0; i < 16; i++) out[n - 16 + i] = from_float<T>(values[i]);
 }
 
 // ---- coin flips --------------------------------------------------------------------------------------------------
@@ -207,16 +203,8 @@ void uniform(Generator& g, DType dtype, void* out, int64_t n, double from, doubl
 
 void normal(Generator& g, DType dtype, void* out, int64_t n, double mean, double std, bool contiguous) {
   check(std >= 0, "normal expects std >= 0.0, but found std ", number(std));
-  if (is_complex(dtype)) {  // half of the variance in each part; the mean is added to the real part afterwards
-    DType real = real_of(dtype);
-    normal(g, real, out, 2 * n, 0, std * std::sqrt(0.5), contiguous);
-    if (mean == 0) return;
-    for (int64_t i = 0; i < n; i++) {
-      if (real == DType::Float32) static_cast<float*>(out)[2 * i] += float(mean);
-      else static_cast<double*>(out)[2 * i] += mean;
-    }
-    return;
-  }
+  if (is_complex(dtype))  // half of the variance in each part; the mean is of both parts, as PyTorch has it
+    return normal(g, real_of(dtype), out, 2 * n, mean, std / std::sqrt(2.0), contiguous);
   if (!is_floating(dtype)) no_kernel("normal_kernel_cpu", dtype);
   std::lock_guard lock(g.mutex);
   bool blocks = contiguous && n >= 16;
@@ -284,18 +272,20 @@ void bernoulli(Generator& g, DType dtype, void* out, int64_t n, double p) {
     });
     return;
   }
+  unsigned char one[8];
   visit_real(dtype, [&]<class T>() {
-    T one = from_double<T>(1), zero = from_double<T>(0);
-    flip(g, n, p, [&](uint32_t* words, uint64_t threshold, int64_t first, int64_t begin, int64_t end) {
-      constexpr int64_t kPiece = 1024;
-      uint8_t keep[kPiece];
-      T* to = static_cast<T*>(out) + first;
-      for (int64_t i = begin; i < end; i += kPiece) {
-        int64_t count = end - i < kPiece ? end - i : kPiece;
-        kernel().bernoulli(words + 2 * i, keep, count, threshold);
-        for (int64_t j = 0; j < count; j++) to[i + j] = keep[j] ? one : zero;
-      }
-    });
+    T value = from_double<T>(1);
+    std::memcpy(one, &value, sizeof value);
+  });
+  int size = int(item_size(dtype));
+  flip(g, n, p, [&](uint32_t* words, uint64_t threshold, int64_t first, int64_t begin, int64_t end) {
+    constexpr int64_t kPiece = 1024;
+    uint8_t keep[kPiece];
+    for (int64_t i = begin; i < end; i += kPiece) {
+      int64_t count = end - i < kPiece ? end - i : kPiece;
+      kernel().bernoulli(words + 2 * i, keep, count, threshold);
+      kernel().spread(keep, static_cast<char*>(out) + (first + i) * size, count, size, one);
+    }
   });
 }
 

@@ -13,7 +13,7 @@ namespace flambeau::random {
 // Floating and complex types (a complex number is two real ones).
 void uniform(Generator& g, DType dtype, void* out, int64_t n, double from, double to);
 // From 16 elements on, a contiguous tensor takes its numbers in blocks; fewer, or a tensor that is not contiguous
-// (`contiguous` false), one pair after the other. Complex: std is of the whole number, mean is real.
+// (`contiguous` false), one pair after the other. Complex: std is of the whole number, mean of each part.
 void normal(Generator& g, DType dtype, void* out, int64_t n, double mean, double std, bool contiguous = true);
 void log_normal(Generator& g, DType dtype, void* out, int64_t n, double mean, double std);
 void exponential(Generator& g, DType dtype, void* out, int64_t n, double lambda);

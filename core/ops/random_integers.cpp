@@ -23,7 +23,7 @@ void fill_range(Generator& g, T* out, int64_t n, int64_t from, uint64_t range, b
         uint64_t bits;
         if (!wide) bits = range == 0 ? words[i] : words[i] % uint32_t(range);
         else bits = uint64_t(words[2 * i]) << 32 | words[2 * i + 1], bits = range == 0 ? bits : bits % range;
-        out[first + i] = from_integer<T>(int64_t(bits + uint64_t(from)));
+        out[first + i] = from_integer<T>(int64_t(range == 0 ? bits : bits + uint64_t(from)));
       }
     });
   });

@@ -111,6 +111,24 @@ void bernoulli(const uint32_t* words, uint8_t* out, int64_t n, uint64_t threshol
   for (; i < n; i++) out[i] = bits53(words + 2 * i) < threshold;
 }
 
+template <class T, class Signed>
+INLINE void spread_as(const uint8_t* mask, T* out, int64_t n, const void* one) {
+  T value;
+  std::memcpy(&value, one, sizeof value);
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    auto keep = -__builtin_convertvector(load<Vec<int8_t, 16>>(mask + i), Vec<Signed, 16>);
+    store(out + i, (Vec<T, 16>)keep & value);
+  }
+  for (; i < n; i++) out[i] = mask[i] ? value : T(0);
+}
+
+void spread(const uint8_t* mask, void* out, int64_t n, int item_size, const void* one) {
+  if (item_size == 2) spread_as<uint16_t, int16_t>(mask, static_cast<uint16_t*>(out), n, one);
+  else if (item_size == 4) spread_as<uint32_t, int32_t>(mask, static_cast<uint32_t*>(out), n, one);
+  else spread_as<uint64_t, int64_t>(mask, static_cast<uint64_t*>(out), n, one);
+}
+
 void masked_float(const float* x, const uint8_t* mask, float* out, int64_t n, float scale) {
   int64_t i = 0;
   for (; i + 16 <= n; i += 16) {
@@ -209,6 +227,6 @@ void normal_float(const uint32_t* words, float* out, int64_t blocks, float mean,
 }  // namespace
 
 const RandomKernels kRandomKernels = {refill,       temper,    uniform_float, uniform_double,
-                                      normal_float, bernoulli, masked_float};
+                                      normal_float, bernoulli, spread,        masked_float};
 
 }  // namespace flambeau::kernels::FLAMBEAU_ISA

@@ -17,6 +17,8 @@ struct RandomKernels {
   void (*normal_float)(const uint32_t* words, float* out, int64_t blocks, float mean, float std);
   // out[i] = (53 bits of words 2i, 2i+1) < threshold
   void (*bernoulli)(const uint32_t* words, uint8_t* out, int64_t n, uint64_t threshold);
+  // out[i] = mask[i] ? one : 0, for items of 2, 4 or 8 bytes
+  void (*spread)(const uint8_t* mask, void* out, int64_t n, int item_size, const void* one);
   // out[i] = x[i] * (mask[i] ? scale : 0), an infinite or NaN x dropped being NaN
   void (*masked_float)(const float* x, const uint8_t* mask, float* out, int64_t n, float scale);
 };
