@@ -240,7 +240,26 @@ void exponential(Generator& g, DType dtype, void* out, int64_t n, double lambda)
   check(lambda > 0, "exponential_ expects lambda > 0.0, but found lambda=", number(lambda));
   std::lock_guard lock(g.mutex);
   double scale = -1 / lambda;
-  fill_real("exponential_", g, dtype, out, n, [scale](double u) { return scale * std::log1p(-u); });
+  if (dtype == DType::Float64)  // to the last bit of the C library's logarithm
+    return fill_from_doubles(g, static_cast<double*>(out), n, [scale](double u) { return scale * std::log1p(-u); });
+  visit_floating(dtype, [&]<class T>() {
+    blocks_of_words(g, n, 2, [&](const uint32_t* words, int64_t first, int64_t count) {
+      parallel_for(count, 8192, [&](int64_t begin, int64_t end) {
+        T* to = static_cast<T*>(out) + first;
+        if constexpr (std::is_same_v<T, float>) {
+          kernel().exponential_float(words + 2 * begin, to + begin, end - begin, scale);
+        } else {
+          constexpr int64_t kPiece = 512;
+          float piece[kPiece];
+          for (int64_t i = begin; i < end; i += kPiece) {
+            int64_t some = end - i < kPiece ? end - i : kPiece;
+            kernel().exponential_float(words + 2 * i, piece, some, scale);
+            for (int64_t j = 0; j < some; j++) to[i + j] = from_double<T>(double(piece[j]));
+          }
+        }
+      });
+    });
+  });
 }
 
 void cauchy(Generator& g, DType dtype, void* out, int64_t n, double median, double sigma) {
