@@ -83,9 +83,19 @@ struct Patch {
   int64_t n0, i0, o0, d0, n1, i1, o1, d1, step, size;
 };
 
+// Random accesses to a row that is not in the cache wait for every line; if most of its lines will be used, asking for
+// the next row early turns them into a stream.
+FLAMBEAU_INLINE void prefetch_next_row(const char* row, const Patch& p, int64_t item, int64_t j) {
+  int64_t bytes = p.size * p.step * item;
+  if (p.d0 != 0 || j + 1 >= p.n1 || bytes > (16 << 10) || p.n0 * 64 < bytes || p.d1 * item < bytes) return;
+  for (int64_t k = 0; k < bytes; k += 64) __builtin_prefetch(row + p.d1 * item + k);
+}
+
+// The gather and scatter instructions are slower than their scalar loops on Zen, so the vectoriser stays out.
 template <class T>
-bool gather_patch(T* out, const T* src, const int64_t* index, const Patch& p) {
+[[gnu::optimize("no-tree-vectorize")]] bool gather_patch(T* out, const T* src, const int64_t* index, const Patch& p) {
   for (int64_t j = 0; j < p.n1; ++j, out += p.o1, src += p.d1, index += p.i1) {
+    prefetch_next_row(reinterpret_cast<const char*>(src), p, sizeof(T), j);
     for (int64_t begin = 0; begin < p.n0; begin += kBlock) {
       int64_t n = p.n0 - begin < kBlock ? p.n0 - begin : kBlock;
       const int64_t* at = index + begin * p.i0;
@@ -175,10 +185,11 @@ FLAMBEAU_INLINE T combine(T d, T s) {
 }
 
 template <class T, class Op>
-bool scatter_patch(void* dst, const void* src, const int64_t* index, const Patch& p) {
+[[gnu::optimize("no-tree-vectorize")]] bool scatter_patch(void* dst, const void* src, const int64_t* index, const Patch& p) {
   T* to = static_cast<T*>(dst);
   const T* from = static_cast<const T*>(src);
   for (int64_t j = 0; j < p.n1; ++j, from += p.o1, to += p.d1, index += p.i1) {
+    prefetch_next_row(reinterpret_cast<const char*>(to), p, sizeof(T), j);
     for (int64_t begin = 0; begin < p.n0; begin += kBlock) {
       int64_t end = p.n0 - begin < kBlock ? p.n0 : begin + kBlock;
       if (!all_within(index + begin * p.i0, p.i0, end - begin, 0, p.size)) return false;
@@ -313,7 +324,9 @@ BadIndex select_rows(const BlockRows& rows, void* out, const void* src, const in
   int64_t bytes = rows.block * item_size;
   if (n == 0 || rows.outer == 0 || bytes == 0) return first_outside(index, n, wrap ? -size : 0, size);
   std::atomic<bool> bad{false};
-  parallel_for(rows.outer * n, at_least_one(kGrain / (bytes + 32)), [&](int64_t begin, int64_t end) {
+  int64_t least = at_least_one(kGrain / (bytes + 32)), share = (rows.outer * n + num_threads() - 1) / num_threads();
+  while (share * bytes > (4 << 20)) share = (share + 1) / 2;  // moving has the same bits however it is cut
+  parallel_for(rows.outer * n, share > least ? share : least, [&](int64_t begin, int64_t end) {
     while (begin < end) {  // the part of one outer position
       int64_t o = begin / n, i = begin % n, stop = end - begin < n - i ? i + (end - begin) : n;
       const char* from = static_cast<const char*>(src) + o * rows.data_outer;

@@ -186,6 +186,7 @@ void nonzero(int64_t* out, const bool* mask, int ndim, const int64_t* sizes) {
       const bool* from = mask + row * inner;
       for (int k = ndim - 2; k >= 0; --k) outer[k] = row % sizes[k], row /= sizes[k];
       begin += last - at;
+      int64_t row0 = ndim == 2 ? outer[0] : 0;
       while (at < last) {
         if (at + 8 <= last && load8(from + at) == 0) {
           at += 8;
@@ -194,9 +195,9 @@ void nonzero(int64_t* out, const bool* mask, int ndim, const int64_t* sizes) {
         int64_t group = at + 8 <= last ? at + 8 : last;
         if (ndim <= 2) {
           for (; at < group && to < stop; ++at) {  // written always, kept where the mask is set
-            if (ndim == 2) to[0] = outer[0];
+            to[0] = row0;
             to[ndim - 1] = at;
-            to += from[at] ? ndim : 0;
+            to += ndim & -int64_t(from[at]);  // a branch would be mispredicted half of the time
           }
           at = group;
           continue;
