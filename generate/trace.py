@@ -119,7 +119,7 @@ class Graph:
                 if one.op == "const" and one.value == 1 and other.kind != "const":
                     return other
         if "mask" in kinds:
-            if op not in ("and", "or", "xor", "not") or any(k != "mask" for k in kinds):
+            if op not in ("and", "or", "xor", "not") or any(k != "mask" and (self.inline or k != "any") for k in kinds):
                 self.fail(f"{op} of {' and '.join(kinds)}; a mask takes & | ^ ~ with masks, or where(mask, a, b)")
             return self.node(f"mask_{op}", args, kind="mask")
         kind = max(kinds, key=RANK.__getitem__)

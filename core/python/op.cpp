@@ -1,6 +1,6 @@
 // The descriptor that every operation is in Python: function and method at once, arguments read by the row's schema.
-#include <structmember.h>
 #include "python/python.h"
+#include <structmember.h>
 
 namespace flambeau::python {
 
