@@ -209,6 +209,7 @@ void permutation(Generator& g, DType dtype, void* out, int64_t n) {
       });
       return;
     }
+    // Larger ones take two words each; here PyTorch's order is another.
     for (int64_t i = 0; i < n - 1; i++) std::swap(values[i], values[i + int64_t(g.random64() % uint64_t(n - i))]);
   });
 }
