@@ -38,6 +38,17 @@ class Expr:
     def __formula_call__(self, space: str, name: str, args: tuple, kwargs: dict) -> Any:
         return self.graph.word(space, name, args, kwargs)
 
+    @property
+    def shape(self) -> Expr:
+        """The sizes of an operand: what a gradient needs of it without keeping its values."""
+        return self.graph.node("shape", (self,), kind="any")
+
+    def __getitem__(self, i: int) -> Expr:
+        return self.graph.node("item", (self,), i, kind="any")
+
+    def __iter__(self):
+        self.graph.fail("iteration over an operand; name the results of a structured row by index")
+
     def __add__(self, other): return self.graph.operator("add", self, other)
     def __radd__(self, other): return self.graph.operator("add", other, self)
     def __sub__(self, other): return self.graph.operator("sub", self, other)

@@ -24,7 +24,7 @@ NUMBER = REAL | COMPLEX
 ALL = BOOL | NUMBER
 
 CLASSES = (
-    "elementwise", "reduction", "view", "contraction", "indexing", "scan", "random", "movement", "creation", "kernel",
+    "elementwise", "reduction", "view", "contraction", "indexing", "scan", "random", "movement", "creation", "kernel", "composite",
 )  # fmt: skip
 TENSOR_TYPES = ("Tensor", "Tensor?", "mask", "real")
 TYPES = (*TENSOR_TYPES, "Tensors", "number", "number?", "int", "int?", "float", "float?", "bool", "bool?", "ints", "ints?",
@@ -86,6 +86,9 @@ class Row:
     holomorphic: bool = True  # False: grad sees the saved values as they are, not their conjugates
     kernel: str | None = None
     rule: Any = None
+    vjp: str = ""  # the C++ function of the gradient, where no formula can say it
+    saves: tuple[str, ...] = ()  # with vjp: the parameters and results whose values it reads
+    divides: bool = False  # elementwise: integer operand 1 may not be zero
     linear: tuple[str, ...] = ()
     bilinear: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ("result",)
@@ -164,7 +167,7 @@ def row(name: str, schema: str, dtypes: frozenset[str], *, cls: str, **says: Any
     while frame.f_globals.get("__name__") == __name__:
         frame = frame.f_back
     place = dict(file=frame.f_globals.get("__name__", "?").rpartition(".")[2], line=frame.f_lineno)
-    for key in ("aliases", "samples", "fails", "linear", "bilinear"):
+    for key in ("aliases", "samples", "fails", "linear", "bilinear", "saves"):
         if isinstance(says.get(key), str):
             says[key] = (says[key],)
     try:
