@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ._primitives import P, Tensor
-from .helpers import as_floating, error, is_integral
+from .helpers import as_floating, cast, error, is_integral, require_tensor
 from .registry import METHODS, composite
 
 
@@ -48,6 +48,7 @@ def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     >>> torch.rsub(torch.tensor([1]), 3)
     tensor([2])
     """
+    require_tensor(input, "rsub")
     if not isinstance(other, Tensor):
         other = P.full((), other, dtype=scalar_dtype(input, other), device=input.device)
         return P.sub(P.to(other, P.result_type(input, other)), input, alpha=alpha)
@@ -80,6 +81,7 @@ def ldexp(input: Tensor, other: Tensor) -> Tensor:
     >>> torch.ldexp(torch.tensor([3.]), torch.tensor([2]))
     tensor([12.])
     """
+    require_tensor(input, "ldexp")
     return P.mul(input, P.pow(2.0, other))
 
 
@@ -153,6 +155,8 @@ def sinc(input: Tensor) -> Tensor:
     >>> torch.sinc(torch.tensor([0., 1.5]))
     tensor([ 1.0000, -0.2122])
     """
+    if input.dtype in (P.float16, P.bfloat16):
+        return P.to(sinc(P.to(input, P.float32)), input.dtype)
     angle = P.mul(as_floating(input), math.pi)
     zero = P.eq(angle, 0)
     # x * x near 0 keeps first and second derivatives right where the quotient has none
@@ -200,6 +204,7 @@ def isclose(
     >>> torch.isclose(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.1]))
     tensor([ True, False])
     """
+    require_tensor(other, "isclose", 2, "other")
     if input.dtype != other.dtype:
         raise error(RuntimeError, f"{input.dtype} did not match {other.dtype}", "isclose", "one dtype", (input, other))
     for value, label in ((rtol, "rtol"), (atol, "atol")):
@@ -306,7 +311,7 @@ class Aminmax(NamedTuple):
     max: Any
 
 
-@composite(out=True)
+@composite(out="exact")
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Aminmax:
     """The smallest and the largest element, of everything or along a dimension.
 

@@ -24,7 +24,7 @@ def conversion(name: str, dtype_name: str) -> None:
         return P.contiguous(P.to(input, dtype), memory_format=memory_format)
 
     method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"The tensor converted to {dtype_name}; itself where it is that already.\n\n    >>> torch.ones(1).{name}()"
+    method.__doc__ = f"The tensor converted to {dtype_name}; itself where it is that already.\n\n    >>> torch.ones(1).{name}().dtype\n    torch.{dtype_name}\n    "
     METHODS[name] = method
 
 

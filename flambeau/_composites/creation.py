@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ._primitives import P, Tensor
-from .helpers import cast, error, is_integral, sizes_of
+from .helpers import broadcast_of, cast, error, is_integral, require_tensor, sizes_of
 from .registry import composite
 
 
@@ -216,6 +216,9 @@ def spaced(start: Any, end: Any, steps: int, dtype: Any, name: str, device: Any)
     for value in (start, end):
         if isinstance(value, Tensor) and value.dim():
             raise error(RuntimeError, f"{name} only supports 0-dimensional start and end tensors, but got {value.dim()}")
+    if not isinstance(steps, int):
+        phrase = f"{name}() received an invalid combination of arguments - got ({type(start).__name__},"
+        raise error(TypeError, f"{phrase} {type(end).__name__}, {type(steps).__name__})", name, "an integer", steps)
     if steps < 0:
         raise error(RuntimeError, "number of steps must be non-negative", name, "steps >= 0", steps)
     dtype = dtype or spaced_dtype(start, end)
@@ -327,7 +330,7 @@ def triu_indices(
 # complex numbers from two parts
 
 
-@composite(method=False, out=True, name="complex")
+@composite(method=False, out="exact", name="complex")
 def complex_of(real: Tensor, imag: Tensor) -> Tensor:
     """Complex numbers from their real and imaginary parts.
 
@@ -338,7 +341,7 @@ def complex_of(real: Tensor, imag: Tensor) -> Tensor:
     return P.view_as_complex(P.stack([real, imag] if real.shape == imag.shape else spread_pair(real, imag), -1))
 
 
-@composite(method=False, out=True)
+@composite(method=False, out="exact")
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
     """Complex numbers from their absolute values and angles (radians).
 
@@ -351,6 +354,8 @@ def polar(abs: Tensor, angle: Tensor) -> Tensor:
 
 def parts_of_complex(first: Tensor, second: Tensor, name: str) -> None:
     """Raises unless two tensors can be the parts of complex numbers."""
+    require_tensor(first, name)
+    require_tensor(second, name, 2)
     kinds = (P.float16, P.float32, P.float64)
     if first.dtype not in kinds or second.dtype not in kinds:
         phrase = "Expected both inputs to be Half, Float or Double tensors but got"
@@ -362,7 +367,5 @@ def parts_of_complex(first: Tensor, second: Tensor, name: str) -> None:
 
 def spread_pair(first: Tensor, second: Tensor) -> list[Tensor]:
     """Two tensors expanded to their common shape."""
-    from .helpers import broadcast_of
-
     size = broadcast_of(first.shape, second.shape)
     return [P.expand(first, size), P.expand(second, size)]

@@ -92,7 +92,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     return scattered(input, src, lambda x: P.select(x, dim, index), "select_scatter")
 
 
-@composite
+@composite(out=True)
 def slice_scatter(
     input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Tensor:
@@ -124,7 +124,15 @@ def as_strided_scatter(
     >>> torch.as_strided_scatter(torch.zeros(4), torch.ones(2), (2,), (2,))
     tensor([1., 0., 1., 0.])
     """
-    return scattered(input, src, lambda x: P.as_strided(x, size, stride, storage_offset), "as_strided_scatter")
+    offset = input.storage_offset()
+    if offset or not input.is_contiguous():  # places are counted in the storage, so all of it has to be copied
+        span = 1 + sum((extent - 1) * step for extent, step in zip(input.shape, input.stride()))
+        whole = P.clone(P.as_strided(input, (offset + span,), (1,), 0))
+        input = P.as_strided(whole, tuple(input.shape), tuple(input.stride()), offset)
+    else:
+        input = P.clone(input)
+    P.copy_(P.as_strided(input, tuple(size), tuple(stride), storage_offset), src)
+    return input
 
 
 # views that are copied
@@ -139,8 +147,8 @@ def copying(name: str, view: Callable[..., Any], example: str) -> None:
         return tuple(copy) if isinstance(shown, tuple) else copy[0]
 
     function.__name__ = function.__qualname__ = f"{name}_copy"
-    function.__doc__ = f"As {name}, with the result copied.\n\n    >>> torch.{name}_copy({example}).shape\n"
-    composite(function, method=False, out=True)
+    function.__doc__ = f"As {name}, with the result copied.\n\n    >>> copy = torch.{name}_copy({example})\n    "
+    composite(function, method=False, out="list" if name in ("split", "split_with_sizes", "unbind") else True)
 
 
 def slice_view(

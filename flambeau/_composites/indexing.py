@@ -26,11 +26,12 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         phrase = f"torch.take_along_dim(): dtype of indices should be Long but got {dtype_name(indices.dtype)}"
         raise error(RuntimeError, phrase, "take_along_dim", "int64 indices", indices)
     if dim is None:
-        return P.gather(reshape(input, (-1,)), 0, reshape(indices, (-1,)))
+        return take_along_dim(reshape(input, (-1,)), reshape(indices, (-1,)), 0)
     if input.dim() != indices.dim():
         phrase = "torch.take_along_dim(): input and indices should have the same number of dimensions"
         raise error(RuntimeError, f"{phrase}, but got {input.dim()} dimensions for input, and {indices.dim()} for indices")
     dim = wrap_dim(dim, input.dim())
+    indices = P.where(P.lt(indices, 0), P.add(indices, input.shape[dim] if input.dim() else 1), indices)
     shapes = [[1 if d == dim else extent for d, extent in enumerate(x.shape)] for x in (input, indices)]
     common = broadcast_of(*shapes)
     grown = [P.expand(x, [x.shape[d] if d == dim else n for d, n in enumerate(common)]) for x in (input, indices)]
@@ -71,8 +72,16 @@ def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
     """
     if size < 0:
         raise error(RuntimeError, f"nonzero_static: 'size' must be an non-negative integer, but got {size}")
-    places = P.nonzero(input)
-    return P.constant_pad_nd(places, (0, 0, 0, size - places.shape[0]), fill_value)
+    found = reshape(P.ne(input, 0), (-1,))
+    place = P.arange(found.shape[0], device=input.device)
+    rank = P.sub(P.cumsum(P.to(found, P.int64), 0), 1)
+    kept = P.logical_and(found, P.lt(rank, size))
+    target = P.where(kept, rank, P.full((), size, dtype=P.int64, device=input.device))
+    flat = P.full((size + 1,), -1, dtype=P.int64, device=input.device)
+    flat = P.slice(P.scatter(flat, 0, target, place), 0, 0, size, 1)
+    filling = P.full((), fill_value, dtype=P.int64, device=input.device)
+    columns = [P.where(P.lt(flat, 0), filling, column) for column in unravel_index(flat, tuple(input.shape))]
+    return P.stack(columns, 1) if columns else P.full((size, 0), 0, dtype=P.int64, device=input.device)
 
 
 @composite(method=False, out=True)
@@ -122,7 +131,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 
 def check_value(value: Tensor, input: Tensor, label: str) -> None:
     """Raises where the kind of number of a value does not fit into input."""
-    if not P.can_cast(value.dtype, input.dtype):
+    if value.dtype.is_complex and not input.dtype.is_complex:
         phrase = f"{label} cannot be converted to type {dtype_name(input.dtype)} without overflow"
         raise error(RuntimeError, phrase, label, f"a value for {input.dtype}", value)
 

@@ -117,10 +117,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
 def combined(input: Tensor, product: Tensor, beta: Any, alpha: Any, name: str) -> Tensor:
     """beta * input + alpha * product; with beta 0 what input holds does not matter, nan included."""
     if is_integral(product.dtype):
-        for value, label in ((beta, "beta"), (alpha, "alpha")):
-            if not isinstance(value, int):
-                phrase = f"For integral input tensors, argument {label} must not be a floating point number."
-                raise error(RuntimeError, phrase, name, "an integer", value)
+        beta, alpha = int(beta), int(alpha)
     size = broadcast_of(input.shape, product.shape)
     if size != tuple(product.shape):
         phrase = f"The expanded size of the tensor must match the existing size: {list(input.shape)} does not expand"
@@ -165,7 +162,12 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
         if vector.dim() != 1:
             phrase = f"addr: Expected 1-D argument {label}, but got {vector.dim()}-D"
             raise error(RuntimeError, phrase, "addr", "two vectors", (vec1, vec2))
-    return combined(input, outer(vec1, vec2), beta, alpha, "addr")
+    product = outer(vec1, vec2)
+    for value, label in ((beta, "beta"), (alpha, "alpha")):
+        if is_integral(P.promote_types(input.dtype, product.dtype)) and isinstance(value, float):
+            phrase = f"For integral input tensors, argument {label} must not be a floating point number."
+            raise error(RuntimeError, phrase, "addr", "an integer", value)
+    return combined(input, product, beta, alpha, "addr")
 
 
 @composite(out=True, inplace=True)
@@ -346,7 +348,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
     if n == 0:
         side = P.arange(input.shape[-1], device=input.device)
         ones = P.to(P.eq(P.unsqueeze(side, 1), side), input.dtype)
-        return P.clone(P.expand(ones, tuple(input.shape)), memory_format=P.contiguous_format)
+        return P.where(P.full((), False, dtype=P.bool), input, P.expand(ones, tuple(input.shape)))
     square, n = (P.linalg_inv(input), -n) if n < 0 else (input, n)
     result = None
     while n:
@@ -421,8 +423,9 @@ def linalg_vander(x: Tensor, *, N: int | None = None) -> Tensor:
     tensor([[1, 2, 4],
             [1, 3, 9]])
     """
+    x = P.unsqueeze(x, 0) if x.dim() == 0 else x
     if N is None:
-        N = x.shape[-1] if x.dim() else 1
+        N = x.shape[-1]
     elif N <= 1:
         raise error(RuntimeError, "N must be greater than 1.", "linalg.vander", "N > 1", N)
     return powers(x, N)

@@ -266,11 +266,9 @@ def matrix_norm(
 def summed_norm(A: Tensor, ord: float, row: int, column: int, keepdim: bool) -> Tensor:
     """The norms that are the largest or smallest sum of absolute values of a column (1) or of a row (inf)."""
     summed, kept = (row, column) if abs(ord) == 1 else (column, row)
-    if A.shape[kept] == 0:
-        phrase = f"linalg.matrix_norm cannot compute the {ord} norm on an empty tensor because the operation"
-        raise error(RuntimeError, f"{phrase} does not have an identity")
     sums = P.norm_p(A, 1, (summed,), True)
-    result = (P.amax if ord > 0 else P.amin)(sums, (kept,), True)
+    largest = P.amax if A.shape[kept] else P.sum  # the largest of no sums is 0; the smallest does not exist
+    result = (largest if ord > 0 else P.amin)(sums, (kept,), True)
     return result if keepdim else P.squeeze(result, tuple(sorted((row, column))))
 
 

@@ -24,12 +24,13 @@ PROPERTIES: dict[str, Function] = {}  # name -> getter
 
 def composite(
     function: Function | None = None, *, name: str = "", method: bool = True, public: bool = True, inplace: bool = False,
-    out: bool = False, aliases: tuple[str, ...] = (), namespace: str = "", varargs: bool = False, prop: bool = False,
+    out: bool | str = False, aliases: tuple[str, ...] = (), namespace: str = "", varargs: bool = False, prop: bool = False,
 ) -> Any:
     """Registers a function as public name, method, in-place method or property, as the flags say.
 
     aliases are further names; one with a dot ("special.psi") gives its namespace and no method. varargs lets the method
-    take its sizes one by one: `x.reshape(2, 3)`.
+    take its sizes one by one: `x.reshape(2, 3)`. out="exact" refuses an out of another dtype than the result's;
+    out="list" takes a list of tensors and returns nothing, as PyTorch's functions of that kind do.
     """
     if function is None:
         return functools.partial(
@@ -37,7 +38,7 @@ def composite(
             namespace=namespace, varargs=varargs, prop=prop,
         )
     name = name or function.__name__
-    exposed = with_out(function, name) if out else function
+    exposed = with_out(function, name, out) if out else function
     for label in (name, *aliases):
         dotted = label if "." in label or not namespace else f"{namespace}.{label}"
         if public:
@@ -65,7 +66,7 @@ def spread_sizes(function: Function) -> Function:
     return method
 
 
-def with_out(function: Function, name: str) -> Function:
+def with_out(function: Function, name: str, kind: bool | str = True) -> Function:
     """Adds `out=`: the result is computed, checked against out's dtype, and copied into out, resized where needed."""
 
     @functools.wraps(function)
@@ -75,9 +76,16 @@ def with_out(function: Function, name: str) -> Function:
         targets = (out,) if isinstance(out, Tensor) else tuple(out)
         refuse_gradients(name, (*args, *options.values(), *targets))
         result = function(*args, **options)
-        if isinstance(result, Tensor):
-            return store(result, out)
-        stored = [store(part, target) for part, target in zip(result, targets, strict=True)]
+        parts = (result,) if isinstance(result, Tensor) else result
+        for part, target in zip(parts, targets, strict=True):
+            if kind == "exact" and part.dtype != target.dtype:
+                names = dtype_name(part.dtype), dtype_name(target.dtype)
+                phrase = "Expected object of scalar type {0} but got scalar type {1} for argument 'out': "
+                phrase += "Expected out tensor to have dtype {0}, but got {1} instead"
+                raise error(RuntimeError, phrase.format(*names), name, "equal dtypes", (part, target))
+        stored = [store(part, target) for part, target in zip(parts, targets)]
+        if isinstance(result, Tensor) or kind == "list":
+            return None if kind == "list" else stored[0]
         return type(result)(*stored) if hasattr(result, "_fields") else type(result)(stored)
 
     return outer
@@ -115,7 +123,11 @@ def in_place(function: Function, name: str) -> Function:
     """The in-place method: computes out of place and writes the result over the tensor."""
 
     def method(input: Tensor, *args: Any, **options: Any) -> Tensor:
-        result = function(input, *args, **options)
+        recorded = P.is_grad_enabled() and any(
+            isinstance(value, Tensor) and value.requires_grad for value in (input, *args, *options.values())
+        )
+        # what backward needs of the old values must not be overwritten
+        result = function(P.clone(input) if recorded else input, *args, **options)
         check_cast(result, input)
         if tuple(result.shape) != tuple(input.shape):
             phrase = f"output with shape {list(input.shape)} doesn't match the broadcast shape {list(result.shape)}"

@@ -170,6 +170,8 @@ def sum_to_size(input: Tensor, size: Sequence[int]) -> Tensor:
     tensor([[3., 3.]])
     """
     size, shape = tuple(size), tuple(input.shape)
+    if not size:
+        return P.sum(input)
     lead = len(shape) - len(size)
     if lead < 0 or any(want not in (1, have) for want, have in zip(size, shape[lead:])):
         raise error(RuntimeError, f"size {{{list(size)}}} is not expandable to size {{{list(shape)}}}.")
@@ -379,6 +381,8 @@ def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     >>> torch.narrow_copy(torch.arange(5), 0, 1, 3)
     tensor([1, 2, 3])
     """
+    if not -input.dim() <= dim < input.dim():
+        raise error(RuntimeError, f"Expected dim to be in range of a {input.dim()}-dimensional tensor, got {dim}")
     return P.clone(narrow(input, dim, start, length))
 
 
@@ -467,6 +471,9 @@ def tensor_split(input: Tensor, indices_or_sections: Any = None, dim: int = 0, *
     dim = wrap_dim(dim, input.dim())
     if isinstance(where, Tensor):
         where = split_points(where)
+    if not isinstance(where, (int, tuple, list)):
+        phrase = "tensor_split(): argument 'indices_or_sections' (position 2) must be int, tuple of ints or Tensor"
+        raise error(TypeError, f"{phrase}, not {type(where).__name__}")
     if isinstance(where, int):
         where = equal_points(where, input.shape[dim])
     bounds = zip((0, *where), (*where, input.shape[dim]))
@@ -792,7 +799,6 @@ def meshgrid(*tensors: Tensor, indexing: str | None = None) -> Tensors:
     ]
     if exchanged:
         grids[:2] = grids[1::-1]
-        grids = [P.transpose(grid, 0, 1) for grid in grids]
     return tuple(grids)
 
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ._primitives import P, Tensor
-from .helpers import as_floating
+from .helpers import as_floating, require_tensor
 from .registry import composite
 
 
@@ -19,8 +19,8 @@ def special(function: Any) -> Any:
 def entr(input: Tensor) -> Tensor:
     """-x log x, 0 at 0, and -inf below.
 
-    >>> torch.special.entr(torch.tensor([0., 1.]))
-    tensor([0., -0.])
+    >>> torch.special.entr(torch.tensor([-1., 2.]))
+    tensor([   -inf, -1.3863])
     """
     input = as_floating(input)
     low = P.full((), -math.inf, dtype=input.dtype, device=input.device)
@@ -60,6 +60,7 @@ def xlog1py(input: Any, other: Any) -> Tensor:
     tensor([0., 0.])
     """
     like = input if isinstance(input, Tensor) else other
+    require_tensor(like, "special_xlog1py")
     dtype = P.result_type(input, other)
     dtype = dtype if dtype.is_floating_point else P.get_default_dtype()
     x, y = (P.to(v, dtype) if isinstance(v, Tensor) else P.full((), v, dtype=dtype, device=like.device) for v in (input, other))

@@ -69,12 +69,12 @@ def last_places(ordered: Tensor, skip_nan: bool) -> Tensor:
 def between(ordered: Tensor, place: Tensor, interpolation: str) -> Tensor:
     """The value of sorted rows at a place that may lie between two elements."""
     rounding = {"lower": P.floor, "higher": P.ceil, "nearest": P.round}.get(interpolation)
-    place = P.detach(rounding(place) if rounding else place)
-    index = P.to(place, P.int64)
+    place = rounding(place) if rounding else place
+    index = P.to(P.detach(place), P.int64)
     low = P.gather(ordered, -1, index)
     if rounding:
         return low
-    high = P.gather(ordered, -1, P.to(P.ceil(place), P.int64))
+    high = P.gather(ordered, -1, P.to(P.ceil(P.detach(place)), P.int64))
     half = P.full((), 0.5, dtype=ordered.dtype, device=ordered.device)
     return P.lerp(low, high, half if interpolation == "midpoint" else P.sub(place, P.to(index, place.dtype)))
 
@@ -312,10 +312,10 @@ def diff(
     for part in (prepend, append):
         if part is not None and part.dim() != input.dim():
             raise error(RuntimeError, "diff expects prepend or append to be the same dimension as input")
-    if prepend is not None or append is not None:
-        input = P.cat([part for part in (prepend, input, append) if part is not None], dim)
     if n == 0:
         return P.clone(input)
+    if prepend is not None or append is not None:
+        input = P.cat([part for part in (prepend, input, append) if part is not None], dim)
     subtract = P.logical_xor if input.dtype == P.bool else P.sub
     for _ in builtin_range(min(n, input.shape[dim])):
         input = subtract(P.slice(input, dim, 1, None, 1), P.slice(input, dim, 0, max(input.shape[dim] - 1, 0), 1))
@@ -382,6 +382,7 @@ def gradient(
     """
     dims = [dim] if isinstance(dim, int) else list(builtin_range(input.dim())) if dim is None else list(dim)
     dims = [wrap_dim(d, input.dim()) for d in dims]
+    spacing = 1 if spacing is None else spacing
     steps = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(dims)
     check_gradient(input, dims, steps, edge_order)
     return tuple(derivative(input, d, step, edge_order) for d, step in zip(dims, steps))

@@ -25,9 +25,10 @@ def window(name: str, *parameters: str) -> Any:
         ) -> Tensor:
             options.update(zip(parameters, positional))
             dtype = dtype or P.get_default_dtype()
-            check_window(name, M, dtype)
+            check_window(name, M, dtype, layout)
             places = P.arange(M, dtype=P.float64, device=device)
-            values = shape_of(places, float((M if not sym else M - 1) or 1), **options)
+            values = shape_of(places, float(max(M if not sym else M - 1, 1)), **options)
+            values = P.full((1,), 1.0, dtype=P.float64, device=device) if M == 1 else values
             return made(P.to(values, dtype), requires_grad)
 
         function.__name__ = function.__qualname__ = name
@@ -38,10 +39,12 @@ def window(name: str, *parameters: str) -> Any:
     return register
 
 
-def check_window(name: str, M: int, dtype: Any) -> None:
+def check_window(name: str, M: int, dtype: Any, layout: Any) -> None:
     """Raises for a negative length or a dtype without fractions."""
     if M < 0:
         raise error(ValueError, f"{name} requires non-negative window length, got M={M}")
+    if layout not in (None, P.strided):
+        raise error(ValueError, f"{name} is implemented for strided tensors only, got: {layout}")
     if not dtype.is_floating_point or dtype not in (P.float32, P.float64):
         raise error(ValueError, f"{name} expects float32 or float64 dtypes, got: {dtype}")
 
@@ -193,7 +196,7 @@ def old_window(name: str, formula: Any, *parameters: str) -> None:
         if not dtype.is_floating_point:
             raise error(RuntimeError, f"{name} expects floating point dtypes, got: {dtype}")
         places = P.arange(window_length, dtype=P.float64, device=device)
-        span = float((window_length if periodic else window_length - 1) or 1)
+        span = float(max(window_length if periodic else window_length - 1, 1))
         values = formula(places, span, **options) if window_length != 1 else P.add(places, 1.0)
         return made(P.to(values, dtype), requires_grad)
 
