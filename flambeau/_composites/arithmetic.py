@@ -204,6 +204,7 @@ def isclose(
     >>> torch.isclose(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.1]))
     tensor([ True, False])
     """
+    require_tensor(input, "isclose")
     require_tensor(other, "isclose", 2, "other")
     if input.dtype != other.dtype:
         raise error(RuntimeError, f"{input.dtype} did not match {other.dtype}", "isclose", "one dtype", (input, other))

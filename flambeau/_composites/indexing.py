@@ -232,8 +232,8 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
         raise error(TypeError, f"expected 'shape' to be int or sequence of ints, but got {type(shape).__name__}")
     if any(extent < 0 for extent in extents):
         raise error(ValueError, f"'shape' cannot have negative values, but got {extents}")
-    steps = [math.prod(extents[place + 1 :]) for place in range(len(extents))]
-    return tuple(P.remainder(P.floor_divide(indices, step), extent) for step, extent in zip(steps, extents))
+    steps = [max(1, math.prod(extents[place + 1 :])) for place in range(len(extents))]
+    return tuple(P.remainder(P.floor_divide(indices, step), max(extent, 1)) for step, extent in zip(steps, extents))
 
 
 # order

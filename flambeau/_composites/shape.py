@@ -381,7 +381,7 @@ def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     >>> torch.narrow_copy(torch.arange(5), 0, 1, 3)
     tensor([1, 2, 3])
     """
-    if not -input.dim() <= dim < input.dim():
+    if dim >= input.dim():  # PyTorch's class for this differs from narrow's
         raise error(RuntimeError, f"Expected dim to be in range of a {input.dim()}-dimensional tensor, got {dim}")
     return P.clone(narrow(input, dim, start, length))
 

@@ -27,6 +27,8 @@ def window(name: str, *parameters: str) -> Any:
             dtype = dtype or P.get_default_dtype()
             check_window(name, M, dtype, layout)
             places = P.arange(M, dtype=P.float64, device=device)
+            if sym and options.get("center") is not None:
+                raise error(ValueError, "Center must be None for symmetric windows")
             values = shape_of(places, float(max(M if not sym else M - 1, 1)), **options)
             values = P.full((1,), 1.0, dtype=P.float64, device=device) if M == 1 else values
             return made(P.to(values, dtype), requires_grad)
