@@ -5,7 +5,7 @@ package fills the registry; `install(package, tensor_type)` attaches what is in 
 """
 
 from . import (  # noqa: F401  imported for what they register
-    arithmetic, conversions, creation, diagonals, einsum, indexing, matrix, reductions, sampling, shape, special,
+    arithmetic, conversions, creation, diagonals, einsum, indexing, masked, matrix, reductions, sampling, shape, special,
     statistics, windows,
 )
 from .registry import FUNCTIONS, METHODS, PROPERTIES, install
