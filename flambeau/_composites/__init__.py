@@ -5,8 +5,21 @@ package fills the registry; `install(package, tensor_type)` attaches what is in 
 """
 
 from . import (  # noqa: F401  imported for what they register
-    arithmetic, conversions, creation, diagonals, einsum, indexing, masked, matrix, reductions, sampling, shape, special,
-    statistics, windows,
+    arithmetic,
+    conversions,
+    creation,
+    diagonals,
+    einsum,
+    indexing,
+    masked,
+    matrix,
+    reductions,
+    sampling,
+    shape,
+    special,
+    splitting,
+    statistics,
+    windows,
 )
 from .registry import FUNCTIONS, METHODS, PROPERTIES, install
 

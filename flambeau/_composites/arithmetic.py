@@ -1,4 +1,4 @@
-"""Elementwise functions made of other elementwise ones, comparisons of whole tensors, and Python's reflected operators."""
+"""Elementwise functions made of others, comparisons of whole tensors, Python's reflected operators."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ._primitives import P, Tensor
-from .helpers import as_floating, cast, error, is_integral, require_tensor
+from .helpers import as_floating, error, is_integral, require_tensor
 from .registry import METHODS, composite
-
 
 # division and powers
 
@@ -196,9 +195,7 @@ def isreal(input: Tensor) -> Tensor:
 
 
 @composite
-def isclose(
-    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
-) -> Tensor:
+def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
     """Where |input - other| <= atol + rtol * |other|.
 
     >>> torch.isclose(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.1]))
@@ -223,9 +220,7 @@ def isclose(
 
 
 @composite
-def allclose(
-    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
-) -> bool:
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether all elements are close, as isclose has it.
 
     >>> torch.allclose(torch.tensor([1.0]), torch.tensor([1.0 + 1e-9]))
@@ -291,8 +286,13 @@ def min_(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = 
 
 
 def extreme(
-    input: Tensor, which: Any, keepdim: bool, along: Callable[..., Any], whole: Callable[..., Any],
-    pairwise: Callable[..., Any], name: str,
+    input: Tensor,
+    which: Any,
+    keepdim: bool,
+    along: Callable[..., Any],
+    whole: Callable[..., Any],
+    pairwise: Callable[..., Any],
+    name: str,
 ) -> Any:
     """What max and min share: which of their three meanings a call has."""
     if isinstance(which, Tensor):

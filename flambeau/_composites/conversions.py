@@ -8,9 +8,19 @@ from ._primitives import P, Tensor
 from .registry import METHODS, composite
 
 CONVERSIONS = {
-    "bool": "bool", "byte": "uint8", "char": "int8", "short": "int16", "int": "int32", "long": "int64",
-    "half": "float16", "bfloat16": "bfloat16", "float": "float32", "double": "float64",
-    "chalf": "complex32", "cfloat": "complex64", "cdouble": "complex128",
+    "bool": "bool",
+    "byte": "uint8",
+    "char": "int8",
+    "short": "int16",
+    "int": "int32",
+    "long": "int64",
+    "half": "float16",
+    "bfloat16": "bfloat16",
+    "float": "float32",
+    "double": "float64",
+    "chalf": "complex32",
+    "cfloat": "complex64",
+    "cdouble": "complex128",
 }
 
 
@@ -24,7 +34,8 @@ def conversion(name: str, dtype_name: str) -> None:
         return P.contiguous(P.to(input, dtype), memory_format=memory_format)
 
     method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"The tensor converted to {dtype_name}; itself where it is that already.\n\n    >>> torch.ones(1).{name}().dtype\n    torch.{dtype_name}\n    "
+    summary = f"The tensor converted to {dtype_name}; itself where it is that already."
+    method.__doc__ = f"{summary}\n\n    >>> torch.ones(1).{name}().dtype\n    torch.{dtype_name}\n    "
     METHODS[name] = method
 
 

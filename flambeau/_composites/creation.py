@@ -1,4 +1,4 @@
-"""New tensors: filled, spaced, random. The values are made by primitives that fill memory; dtypes default as PyTorch's do."""
+"""New tensors: filled, spaced, built from parts. Primitives fill the memory; dtypes default as PyTorch's do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ def made(tensor: Tensor, requires_grad: bool = False) -> Tensor:
 
 
 def blank(
-    size: Sequence[int], dtype: Any = None, device: Any = None, layout: Any = None, pin_memory: bool = False,
+    size: Sequence[int],
+    dtype: Any = None,
+    device: Any = None,
+    layout: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """An uninitialized tensor of a size; negative extents are refused."""
     if any(extent < 0 for extent in size):
@@ -27,7 +31,11 @@ def blank(
 
 
 def blank_like(
-    input: Tensor, dtype: Any = None, device: Any = None, layout: Any = None, pin_memory: bool = False,
+    input: Tensor,
+    dtype: Any = None,
+    device: Any = None,
+    layout: Any = None,
+    pin_memory: bool = False,
     memory_format: Any = None,
 ) -> Tensor:
     """An uninitialized tensor of input's size and order of strides."""
@@ -149,9 +157,7 @@ def scalar_tensor(s: Any, *, requires_grad: bool = False, **options: Any) -> Ten
 
 
 @composite(method=False)
-def empty_strided(
-    size: Sequence[int], stride: Sequence[int], *, requires_grad: bool = False, **options: Any
-) -> Tensor:
+def empty_strided(size: Sequence[int], stride: Sequence[int], *, requires_grad: bool = False, **options: Any) -> Tensor:
     """An uninitialized tensor with the strides given.
 
     >>> torch.empty_strided((2, 3), (1, 2)).stride()
@@ -185,10 +191,14 @@ def empty_permuted(
     """
     if len(size) != len(physical_layout):
         phrase = "Number of dimensions in size does not match the length of the physical_layout; i.e. len(size)"
-        raise error(RuntimeError, f"{phrase} = {len(size)} is not equal to len(physical_layout) = {len(physical_layout)}")
+        raise error(
+            RuntimeError, f"{phrase} = {len(size)} is not equal to len(physical_layout) = {len(physical_layout)}"
+        )
     for dim in physical_layout:
         if not 0 <= dim < len(size):
-            raise error(RuntimeError, f"Dimension out of range (expected to be between 0 and {len(size) - 1}, but got {dim}")
+            raise error(
+                RuntimeError, f"Dimension out of range (expected to be between 0 and {len(size) - 1}, but got {dim}"
+            )
     if len(set(physical_layout)) < len(size):
         raise error(RuntimeError, "Duplicate dim not allowed")
     packed = blank([size[dim] for dim in physical_layout], **options)
@@ -200,8 +210,15 @@ def empty_permuted(
 
 @composite(method=False, out=True)
 def linspace(
-    start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, layout: Any = None,
-    pin_memory: bool = False, requires_grad: bool = False,
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    layout: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`steps` values from start to end, both included, equally far apart.
 
@@ -215,7 +232,9 @@ def spaced(start: Any, end: Any, steps: int, dtype: Any, name: str, device: Any)
     """The values of linspace before they are rounded to dtype; they run from both ends towards the middle."""
     for value in (start, end):
         if isinstance(value, Tensor) and value.dim():
-            raise error(RuntimeError, f"{name} only supports 0-dimensional start and end tensors, but got {value.dim()}")
+            raise error(
+                RuntimeError, f"{name} only supports 0-dimensional start and end tensors, but got {value.dim()}"
+            )
     if not isinstance(steps, int):
         phrase = f"{name}() received an invalid combination of arguments - got ({type(start).__name__},"
         raise error(TypeError, f"{phrase} {type(end).__name__}, {type(steps).__name__})", name, "an integer", steps)
@@ -242,8 +261,16 @@ def spaced_dtype(start: Any, end: Any) -> Any:
 
 @composite(method=False, out=True)
 def logspace(
-    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None, layout: Any = None,
-    pin_memory: bool = False, requires_grad: bool = False,
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    layout: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Powers of base whose exponents are equally far apart, from start to end.
 
@@ -301,7 +328,13 @@ def triangle(row: int, col: int, offset: int, lower: bool, dtype: Any, device: A
 
 @composite(method=False)
 def tril_indices(
-    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None,
+    row: int,
+    col: int,
+    offset: int = 0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    layout: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
     """The places of the lower triangle of a matrix, row by row: row numbers above column numbers.
@@ -315,7 +348,13 @@ def tril_indices(
 
 @composite(method=False)
 def triu_indices(
-    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None,
+    row: int,
+    col: int,
+    offset: int = 0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    layout: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
     """The places of the upper triangle of a matrix, row by row: row numbers above column numbers.

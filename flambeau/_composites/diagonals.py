@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import shape
+from . import shape, splitting
 from ._primitives import P, Tensor
 from .helpers import error, wrap_dim
 from .registry import composite
@@ -143,7 +143,10 @@ def copying(name: str, view: Callable[..., Any], example: str) -> None:
 
     def function(input: Tensor, *args: Any, **options: Any) -> Any:
         shown = view(input, *args, **options)
-        copy = [P.clone(part, memory_format=P.contiguous_format) for part in (shown if isinstance(shown, tuple) else (shown,))]
+        copy = [
+            P.clone(part, memory_format=P.contiguous_format)
+            for part in (shown if isinstance(shown, tuple) else (shown,))
+        ]
         return tuple(copy) if isinstance(shown, tuple) else copy[0]
 
     function.__name__ = function.__qualname__ = f"{name}_copy"
@@ -151,9 +154,7 @@ def copying(name: str, view: Callable[..., Any], example: str) -> None:
     composite(function, method=False, out="list" if name in ("split", "split_with_sizes", "unbind") else True)
 
 
-def slice_view(
-    input: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
-) -> Tensor:
+def slice_view(input: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Tensor:
     """The part of one dimension from start to end."""
     return P.slice(input, dim, start, end, step)
 
@@ -167,15 +168,18 @@ COPIED_VIEWS: dict[str, tuple[Callable[..., Any], str]] = {
     "permute": (P.permute, "torch.zeros(2, 3), (1, 0)"),
     "select": (P.select, "torch.zeros(2, 3), 0, 1"),
     "slice": (slice_view, "torch.zeros(3), 0, 1"),
-    "split": (shape.split, "torch.zeros(3), 2"),
-    "split_with_sizes": (shape.split_with_sizes, "torch.zeros(3), (1, 2)"),
+    "split": (splitting.split, "torch.zeros(3), 2"),
+    "split_with_sizes": (splitting.split_with_sizes, "torch.zeros(3), (1, 2)"),
     "squeeze": (P.squeeze, "torch.zeros(1, 3)"),
     "t": (shape.t, "torch.zeros(2, 3)"),
     "transpose": (P.transpose, "torch.zeros(2, 3), 0, 1"),
-    "unbind": (shape.unbind, "torch.zeros(2, 3)"),
+    "unbind": (splitting.unbind, "torch.zeros(2, 3)"),
     "unfold": (lambda input, dimension, size, step: P.unfold(input, dimension, size, step), "torch.zeros(4), 0, 2, 2"),
     "unsqueeze": (P.unsqueeze, "torch.zeros(2), 0"),
-    "view": (lambda input, size=None, *, dtype=None: P.view(input, size if dtype is None else dtype), "torch.zeros(4), (2, 2)"),
+    "view": (
+        lambda input, size=None, *, dtype=None: P.view(input, size if dtype is None else dtype),
+        "torch.zeros(4), (2, 2)",
+    ),
     "view_as_complex": (P.view_as_complex, "torch.zeros(3, 2)"),
     "view_as_real": (P.view_as_real, "torch.zeros(3, dtype=torch.complex64)"),
 }

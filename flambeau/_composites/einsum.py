@@ -100,7 +100,9 @@ def labels_of(term: str, ndim: int, place: int) -> Labels:
     missing = ndim - len(before) - len(after)
     if missing < 0 or (missing and not dots):
         phrase = f"einsum(): the number of subscripts in the equation ({len(before) + len(after)}) does not match the"
-        raise error(RuntimeError, f"{phrase} number of dimensions ({ndim}) for operand {place} and no ellipsis was given")
+        raise error(
+            RuntimeError, f"{phrase} number of dimensions ({ndim}) for operand {place} and no ellipsis was given"
+        )
     return (*before, *range(-missing, 0), *after)
 
 
@@ -151,7 +153,9 @@ def extents(tensors: Sequence[Tensor], terms: Sequence[Labels]) -> dict[Any, int
             known = sizes.get(label, 1)
             if 1 not in (known, extent) and known != extent:
                 phrase = "einsum(): operands do not broadcast with remapped shapes [original->remapped]:"
-                raise error(RuntimeError, f"{phrase} subscript {label} has size {extent} for operand {place}, not {known}")
+                raise error(
+                    RuntimeError, f"{phrase} subscript {label} has size {extent} for operand {place}, not {known}"
+                )
             sizes[label] = extent if known == 1 else known
     return sizes
 

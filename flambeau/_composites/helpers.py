@@ -1,4 +1,4 @@
-"""What the composites share: dimensions, sizes, dtypes, error texts. Plain Python over shapes; no tensor is computed."""
+"""What the composites share: dimensions, sizes, dtypes, error texts. No tensor is computed but by conversion."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ from typing import Any
 from ._primitives import P, Tensor
 
 SCALAR_NAMES = {
-    "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long",
-    "float16": "Half", "bfloat16": "BFloat16", "float32": "Float", "float64": "Double",
-    "complex32": "ComplexHalf", "complex64": "ComplexFloat", "complex128": "ComplexDouble",
+    "bool": "Bool",
+    "uint8": "Byte",
+    "int8": "Char",
+    "int16": "Short",
+    "int32": "Int",
+    "int64": "Long",
+    "float16": "Half",
+    "bfloat16": "BFloat16",
+    "float32": "Float",
+    "float64": "Double",
+    "complex32": "ComplexHalf",
+    "complex64": "ComplexFloat",
+    "complex128": "ComplexDouble",
 }
 
 

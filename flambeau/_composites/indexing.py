@@ -11,7 +11,6 @@ from .helpers import broadcast_of, common_dtype, dtype_name, error, require_tens
 from .registry import composite
 from .shape import reshape
 
-
 # gathering
 
 
@@ -29,7 +28,9 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         return take_along_dim(reshape(input, (-1,)), reshape(indices, (-1,)), 0)
     if input.dim() != indices.dim():
         phrase = "torch.take_along_dim(): input and indices should have the same number of dimensions"
-        raise error(RuntimeError, f"{phrase}, but got {input.dim()} dimensions for input, and {indices.dim()} for indices")
+        raise error(
+            RuntimeError, f"{phrase}, but got {input.dim()} dimensions for input, and {indices.dim()} for indices"
+        )
     dim = wrap_dim(dim, input.dim())
     indices = P.where(P.lt(indices, 0), P.add(indices, input.shape[dim] if input.dim() else 1), indices)
     shapes = [[1 if d == dim else extent for d, extent in enumerate(x.shape)] for x in (input, indices)]
@@ -261,7 +262,10 @@ def msort(input: Tensor) -> Tensor:
 
 @composite
 def unique(
-    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
     dim: int | None = None,
 ) -> Any:
     """The different elements (or slices along dim); on request also where each went and how often it occurs.

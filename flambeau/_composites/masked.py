@@ -14,7 +14,6 @@ from .helpers import as_floating, cast, error, is_integral, wrap_dims
 from .reductions import place_of_median, root
 from .registry import composite
 
-
 Dims = Any
 
 
@@ -54,7 +53,9 @@ def extremes(dtype: Any) -> tuple[Any, Any]:
 
 
 @masked
-def sum(input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
+def sum(
+    input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Tensor | None = None
+) -> Tensor:
     """The sum of the elements left in.
 
     >>> torch.masked.sum(torch.tensor([1, 2, 3]), 0, mask=torch.tensor([True, False, True]))
@@ -64,7 +65,9 @@ def sum(input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: Any = 
 
 
 @masked
-def prod(input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
+def prod(
+    input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Tensor | None = None
+) -> Tensor:
     """The product of the elements left in.
 
     >>> torch.masked.prod(torch.tensor([2, 5, 3]), 0, mask=torch.tensor([True, False, True]))
@@ -99,7 +102,9 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None =
 
 
 @masked
-def amax(input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
+def amax(
+    input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Tensor | None = None
+) -> Tensor:
     """The largest of the elements left in.
 
     >>> torch.masked.amax(torch.tensor([1, 5, 3]), 0, mask=torch.tensor([True, False, True]))
@@ -110,7 +115,9 @@ def amax(input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: Any =
 
 
 @masked
-def amin(input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
+def amin(
+    input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Tensor | None = None
+) -> Tensor:
     """The smallest of the elements left in.
 
     >>> torch.masked.amin(torch.tensor([4, 1, 3]), 0, mask=torch.tensor([True, False, True]))
@@ -154,7 +161,9 @@ def count_of(input: Tensor, dims: tuple[int, ...], keepdim: bool, mask: Tensor |
 
 
 @masked
-def mean(input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
+def mean(
+    input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Tensor | None = None
+) -> Tensor:
     """The mean of the elements left in.
 
     >>> torch.masked.mean(torch.tensor([1., 9., 3.]), 0, mask=torch.tensor([True, False, True]))
@@ -167,7 +176,9 @@ def mean(input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: Any =
 
 
 @masked
-def median(input: Tensor, dim: int = -1, *, keepdim: bool = False, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
+def median(
+    input: Tensor, dim: int = -1, *, keepdim: bool = False, dtype: Any = None, mask: Tensor | None = None
+) -> Tensor:
     """The lower median of the elements left in; nan where there are none.
 
     >>> torch.masked.median(torch.tensor([1., 9., 3.]), 0, mask=torch.tensor([True, False, True]))
@@ -185,7 +196,12 @@ def median(input: Tensor, dim: int = -1, *, keepdim: bool = False, dtype: Any = 
 
 @masked
 def norm(
-    input: Tensor, ord: float = 2.0, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None,
+    input: Tensor,
+    ord: float = 2.0,
+    dim: Dims = None,
+    *,
+    keepdim: bool = False,
+    dtype: Any = None,
     mask: Tensor | None = None,
 ) -> Tensor:
     """The vector norm of the elements left in.
@@ -199,8 +215,14 @@ def norm(
 
 @masked
 def var(
-    input: Tensor, dim: Dims = None, unbiased: bool | None = None, *, correction: Any = None, keepdim: bool = False,
-    dtype: Any = None, mask: Tensor | None = None,
+    input: Tensor,
+    dim: Dims = None,
+    unbiased: bool | None = None,
+    *,
+    correction: Any = None,
+    keepdim: bool = False,
+    dtype: Any = None,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """The variance of the elements left in.
 
@@ -233,8 +255,14 @@ def real_variance(
 
 @masked
 def std(
-    input: Tensor, dim: Dims = None, unbiased: bool | None = None, *, correction: Any = None, keepdim: bool = False,
-    dtype: Any = None, mask: Tensor | None = None,
+    input: Tensor,
+    dim: Dims = None,
+    unbiased: bool | None = None,
+    *,
+    correction: Any = None,
+    keepdim: bool = False,
+    dtype: Any = None,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """The standard deviation of the elements left in.
 
@@ -261,7 +289,11 @@ def logsumexp(
 
 @masked
 def logaddexp(
-    input: Tensor, other: Tensor, *, dtype: Any = None, input_mask: Tensor | None = None,
+    input: Tensor,
+    other: Tensor,
+    *,
+    dtype: Any = None,
+    input_mask: Tensor | None = None,
     other_mask: Tensor | None = None,
 ) -> Tensor:
     """log(exp(input) + exp(other)), where an element left out counts as exp(-inf) = 0.

@@ -12,7 +12,6 @@ from .helpers import broadcast_of, dtype_name, error, is_integral, wrap_dim
 from .registry import composite
 from .shape import conj, reshape
 
-
 # vectors
 
 
@@ -383,7 +382,9 @@ def linalg_cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     dim = wrap_dim(dim, input.dim())
     for x in (input, other):
         if x.dim() == 0 or x.shape[dim] != 3:
-            phrase = f"linalg.cross: inputs dimension {dim} must have length 3. Got {[t.shape[dim] for t in (input, other)]}"
+            phrase = (
+                f"linalg.cross: inputs dimension {dim} must have length 3. Got {[t.shape[dim] for t in (input, other)]}"
+            )
             raise error(RuntimeError, phrase, "linalg.cross", "3 elements", (input, other))
     size = broadcast_of(input.shape, other.shape)
     a, b = ([P.roll(P.expand(x, size), shift, dim) for shift in (-1, -2)] for x in (input, other))

@@ -7,7 +7,14 @@ from typing import Any, NamedTuple
 
 from ._primitives import P, Tensor
 from .helpers import (
-    as_floating, cast, describe, dtype_name, error, is_integral, replace, require_tensor, wrap_dim, wrap_dims,
+    cast,
+    describe,
+    dtype_name,
+    error,
+    is_integral,
+    require_tensor,
+    wrap_dim,
+    wrap_dims,
 )
 from .registry import composite
 from .shape import reshape
@@ -18,9 +25,7 @@ Dims = Any
 # variance and standard deviation
 
 
-def spread_options(
-    name: str, input: Tensor, dim: Any, unbiased: Any, correction: Any
-) -> tuple[tuple[int, ...], float]:
+def spread_options(name: str, input: Tensor, dim: Any, unbiased: Any, correction: Any) -> tuple[tuple[int, ...], float]:
     """Dimensions and correction from the several ways to call std and var."""
     if isinstance(dim, bool):  # the old form: std(input, unbiased)
         dim, unbiased = None, dim
@@ -33,7 +38,9 @@ def spread_options(
 
 
 @composite(out=True)
-def var(input: Tensor, dim: Dims = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> Tensor:
+def var(
+    input: Tensor, dim: Dims = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+) -> Tensor:
     """The variance; the sum of squared deviations is divided by the count less the correction (1 by default).
 
     >>> torch.var(torch.tensor([1., 3.]))
@@ -44,7 +51,9 @@ def var(input: Tensor, dim: Dims = None, unbiased: Any = None, keepdim: bool = F
 
 
 @composite(out=True)
-def std(input: Tensor, dim: Dims = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> Tensor:
+def std(
+    input: Tensor, dim: Dims = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+) -> Tensor:
     """The standard deviation: the square root of var.
 
     >>> torch.std(torch.tensor([1., 3.]), correction=0)

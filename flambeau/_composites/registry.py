@@ -23,8 +23,17 @@ PROPERTIES: dict[str, Function] = {}  # name -> getter
 
 
 def composite(
-    function: Function | None = None, *, name: str = "", method: bool = True, public: bool = True, inplace: bool = False,
-    out: bool | str = False, aliases: tuple[str, ...] = (), namespace: str = "", varargs: bool = False, prop: bool = False,
+    function: Function | None = None,
+    *,
+    name: str = "",
+    method: bool = True,
+    public: bool = True,
+    inplace: bool = False,
+    out: bool | str = False,
+    aliases: tuple[str, ...] = (),
+    namespace: str = "",
+    varargs: bool = False,
+    prop: bool = False,
 ) -> Any:
     """Registers a function as public name, method, in-place method or property, as the flags say.
 
@@ -34,8 +43,16 @@ def composite(
     """
     if function is None:
         return functools.partial(
-            composite, name=name, method=method, public=public, inplace=inplace, out=out, aliases=aliases,
-            namespace=namespace, varargs=varargs, prop=prop,
+            composite,
+            name=name,
+            method=method,
+            public=public,
+            inplace=inplace,
+            out=out,
+            aliases=aliases,
+            namespace=namespace,
+            varargs=varargs,
+            prop=prop,
         )
     name = name or function.__name__
     exposed = with_out(function, name, out) if out else function
@@ -140,7 +157,7 @@ def in_place(function: Function, name: str) -> Function:
 
 
 def install(package: ModuleType, tensor: type) -> None:
-    """Attaches all composites: functions to the package and its namespaces, methods and properties to the tensor type."""
+    """Attaches functions to the package and its namespaces, methods and properties to the tensor type."""
     for dotted, function in FUNCTIONS.items():
         path, _, label = dotted.rpartition(".")
         owner: Any = package

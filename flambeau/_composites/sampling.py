@@ -165,7 +165,9 @@ def cauchy_(input: Tensor, median: float = 0, sigma: float = 1, *, generator: An
     torch.Size([2])
     """
     if sigma <= 0:
-        raise error(RuntimeError, f"cauchy_ expects sigma > 0.0, but found sigma={sigma}", "cauchy_", "sigma > 0", sigma)
+        raise error(
+            RuntimeError, f"cauchy_ expects sigma > 0.0, but found sigma={sigma}", "cauchy_", "sigma > 0", sigma
+        )
     angle = P.mul(P.sub(uniform_for(input, generator), 0.5), math.pi)
     return P.copy_(input, P.add(P.mul(P.tan(angle), sigma), median))
 

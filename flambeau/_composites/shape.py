@@ -8,7 +8,14 @@ from typing import Any
 
 from ._primitives import P, Tensor
 from .helpers import (
-    broadcast_of, common_dtype, error, infer_size, replace, require_tensor, require_tensors, wrap_dim, wrap_dims,
+    broadcast_of,
+    error,
+    infer_size,
+    replace,
+    require_tensor,
+    require_tensors,
+    wrap_dim,
+    wrap_dims,
 )
 from .registry import composite
 
@@ -135,7 +142,9 @@ def broadcast_shapes(*shapes: int | Sequence[int]) -> Any:
     """
     sizes = [(shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes]
     if any(extent < 0 for size in sizes for extent in size):
-        raise RuntimeError(f"Trying to create tensor with negative dimension {min(min(size) for size in sizes if size)}")
+        raise RuntimeError(
+            f"Trying to create tensor with negative dimension {min(min(size) for size in sizes if size)}"
+        )
     try:
         return P.Size(broadcast_of(*sizes))
     except RuntimeError:
@@ -345,220 +354,6 @@ def flipud(input: Tensor) -> Tensor:
     return P.flip(input, (0,))
 
 
-# parts
-
-
-@composite
-def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
-    """A view of `length` places of one dimension, beginning at start (a number or a 0-dim integer tensor).
-
-    >>> torch.narrow(torch.arange(5), 0, 1, 3)
-    tensor([1, 2, 3])
-    """
-    if input.dim() == 0:
-        raise error(RuntimeError, "narrow() cannot be applied to a 0-dim tensor.")
-    if length < 0:
-        raise error(RuntimeError, "narrow(): length must be non-negative.", "narrow", "length >= 0", length)
-    if isinstance(start, Tensor):
-        if start.dim() or start.dtype.is_floating_point or start.dtype.is_complex or start.dtype == P.bool:
-            raise error(RuntimeError, "start must be an 0-dim integral Tensor.")
-        start = int(start.item())
-    dim = wrap_dim(dim, input.dim())
-    extent = input.shape[dim]
-    if not -extent <= start <= extent:
-        phrase = f"start out of range (expected to be in range of [{-extent}, {extent}], but got {start})"
-        raise error(IndexError, phrase)
-    start = start + extent if start < 0 else start
-    if start + length > extent:
-        raise error(RuntimeError, f"start ({start}) + length ({length}) exceeds dimension size ({extent}).")
-    return P.slice(input, dim, start, start + length, 1)
-
-
-@composite(out=True)
-def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """A copy of `length` places of one dimension, beginning at start.
-
-    >>> torch.narrow_copy(torch.arange(5), 0, 1, 3)
-    tensor([1, 2, 3])
-    """
-    if dim >= input.dim():  # PyTorch's class for this differs from narrow's
-        raise error(RuntimeError, f"Expected dim to be in range of a {input.dim()}-dimensional tensor, got {dim}")
-    return P.clone(narrow(input, dim, start, length))
-
-
-@composite
-def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> Tensors:
-    """Views of consecutive parts: all of one size (the last may be smaller), or of the sizes listed.
-
-    >>> torch.split(torch.arange(5), 2)
-    (tensor([0, 1]), tensor([2, 3]), tensor([4]))
-    """
-    require_tensor(tensor, "split", parameter="tensor")
-    if isinstance(split_size_or_sections, (tuple, list)):
-        return split_with_sizes(tensor, split_size_or_sections, dim)
-    if not isinstance(split_size_or_sections, int):
-        kind = type(split_size_or_sections).__name__
-        raise TypeError(f"split(): argument 'split_sizes' (position 2) must be tuple of ints, not {kind}")
-    size, extent = split_size_or_sections, extent_for("split", tensor, dim)
-    if size < 0:
-        raise error(RuntimeError, f"split expects split_size be non-negative, but got split_size={size}")
-    if size == 0 and extent:
-        phrase = f"split_size can only be 0 if dimension size is 0, but got dimension size of {extent}"
-        raise error(RuntimeError, phrase)
-    starts = range(0, extent, size) if extent else (0,)
-    return tuple(P.slice(tensor, dim, start, min(start + size, extent), 1) for start in starts)
-
-
-def extent_for(op: str, input: Tensor, dim: int) -> int:
-    """The extent of a dimension that is to be split; scalars cannot be."""
-    if input.dim() == 0:
-        raise error(RuntimeError, f"{op} expects at least a 1-dimensional tensor")
-    return input.shape[wrap_dim(dim, input.dim())]
-
-
-@composite(aliases=("unsafe_split_with_sizes",))
-def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> Tensors:
-    """Views of consecutive parts of the sizes listed, which have to add up to the whole.
-
-    >>> torch.split_with_sizes(torch.arange(5), (1, 4))
-    (tensor([0]), tensor([1, 2, 3, 4]))
-    """
-    extent = extent_for("split", input, dim)
-    if sum(split_sizes) != extent or any(size < 0 for size in split_sizes):
-        phrase = f"split_with_sizes expects split_sizes to sum exactly to {extent} (input tensor's size at dimension"
-        raise error(RuntimeError, f"{phrase} {dim}), but got split_sizes={list(split_sizes)}")
-    parts, start = [], 0
-    for size in split_sizes:
-        parts.append(P.slice(input, dim, start, start + size, 1))
-        start += size
-    return tuple(parts)
-
-
-@composite
-def unsafe_split(input: Tensor, split_size: int, dim: int = 0) -> Tensors:
-    """As split with one size.
-
-    >>> torch.unsafe_split(torch.arange(3), 2)
-    (tensor([0, 1]), tensor([2]))
-    """
-    return split(input, split_size, dim)
-
-
-@composite(aliases=("unsafe_chunk",))
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> Tensors:
-    """Views of at most `chunks` parts of equal size; the last may be smaller.
-
-    >>> torch.chunk(torch.arange(5), 2)
-    (tensor([0, 1, 2]), tensor([3, 4]))
-    """
-    extent = extent_for("chunk", input, dim)
-    if chunks <= 0:
-        raise error(RuntimeError, f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    size = -(-extent // chunks)
-    return split(input, size, dim) if size else split_with_sizes(input, [0] * chunks, dim)
-
-
-@composite
-def tensor_split(input: Tensor, indices_or_sections: Any = None, dim: int = 0, **named: Any) -> Tensors:
-    """Views of parts: as many as a number says, the first ones larger by one, or cut before the indices listed.
-
-    >>> torch.tensor_split(torch.arange(5), 2)
-    (tensor([0, 1, 2]), tensor([3, 4]))
-    """
-    where = next(iter(named.values())) if named else indices_or_sections
-    if input.dim() == 0:
-        raise error(RuntimeError, "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
-    dim = wrap_dim(dim, input.dim())
-    if isinstance(where, Tensor):
-        where = split_points(where)
-    if not isinstance(where, (int, tuple, list)):
-        phrase = "tensor_split(): argument 'indices_or_sections' (position 2) must be int, tuple of ints or Tensor"
-        raise error(TypeError, f"{phrase}, not {type(where).__name__}")
-    if isinstance(where, int):
-        where = equal_points(where, input.shape[dim])
-    bounds = zip((0, *where), (*where, input.shape[dim]))
-    return tuple(P.slice(input, dim, start, end, 1) for start, end in bounds)
-
-
-def split_points(where: Tensor) -> Any:
-    """The number of sections or the indices that a tensor argument of tensor_split holds."""
-    if where.dim() > 1 or where.dtype != P.int64:
-        phrase = "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor"
-        raise error(RuntimeError, f"{phrase} of dtype int64", "tensor_split", "int64[] or int64[n]", where)
-    return where.tolist()
-
-
-def equal_points(sections: int, extent: int) -> list[int]:
-    """Where to cut an extent into sections that differ by at most one."""
-    if sections <= 0:
-        raise error(RuntimeError, f"number of sections must be larger than 0, got {sections}")
-    small, larger = divmod(extent, sections)
-    return [i * small + min(i, larger) for i in range(1, sections)]
-
-
-def split_along(input: Tensor, where: Any, dim: int, name: str) -> Tensors:
-    """What hsplit, vsplit and dsplit share: a number of sections has to divide the extent."""
-    if isinstance(where, int) and (where <= 0 or input.shape[dim] % where):
-        phrase = f"{name} attempted to split along dimension {dim}, but the size of the dimension {input.shape[dim]}"
-        raise error(RuntimeError, f"{phrase} is not divisible by the split_size {where}!")
-    return tensor_split(input, where, dim)
-
-
-def dims_wanted(input: Tensor, least: int, name: str) -> None:
-    """Raises where input has fewer than `least` dimensions."""
-    if input.dim() < least:
-        phrase = f"torch.{name} requires a tensor with at least {least} dimension{'s' * (least > 1)},"
-        raise error(RuntimeError, f"{phrase} but got a tensor with {input.dim()} dimensions!")
-
-
-@composite
-def hsplit(input: Tensor, indices_or_sections: Any = None, **named: Any) -> Tensors:
-    """Splits columns (the elements of a vector) as tensor_split does.
-
-    >>> torch.hsplit(torch.arange(4), 2)
-    (tensor([0, 1]), tensor([2, 3]))
-    """
-    dims_wanted(input, 1, "hsplit")
-    where = next(iter(named.values())) if named else indices_or_sections
-    return split_along(input, where, 0 if input.dim() == 1 else 1, "torch.hsplit")
-
-
-@composite
-def vsplit(input: Tensor, indices_or_sections: Any = None, **named: Any) -> Tensors:
-    """Splits rows as tensor_split does.
-
-    >>> [part.shape for part in torch.vsplit(torch.zeros(4, 2), 2)]
-    [torch.Size([2, 2]), torch.Size([2, 2])]
-    """
-    dims_wanted(input, 2, "vsplit")
-    return split_along(input, next(iter(named.values())) if named else indices_or_sections, 0, "torch.vsplit")
-
-
-@composite
-def dsplit(input: Tensor, indices_or_sections: Any = None, **named: Any) -> Tensors:
-    """Splits the third dimension as tensor_split does.
-
-    >>> [part.shape for part in torch.dsplit(torch.zeros(1, 1, 4), 2)]
-    [torch.Size([1, 1, 2]), torch.Size([1, 1, 2])]
-    """
-    dims_wanted(input, 3, "dsplit")
-    return split_along(input, next(iter(named.values())) if named else indices_or_sections, 2, "torch.dsplit")
-
-
-@composite
-def unbind(input: Tensor, dim: int = 0) -> Tensors:
-    """Views of all slices along a dimension.
-
-    >>> torch.unbind(torch.tensor([1, 2]))
-    (tensor(1), tensor(2))
-    """
-    if input.dim() == 0:
-        phrase = "Dimension specified as 0 but tensor has no dimensions"
-        raise error(IndexError, phrase, "unbind", "at least 1 dimension", input)
-    dim = wrap_dim(dim, input.dim())
-    return tuple(P.select(input, dim, index) for index in range(input.shape[dim]))
-
-
 # more dimensions
 
 
@@ -581,7 +376,13 @@ def atleast_1d(*tensors: Tensor) -> Any:
 
 def rows(input: Tensor) -> Tensor:
     """input with at least two dimensions; a vector becomes a row."""
-    return input if input.dim() >= 2 else P.view(P.unsqueeze(input, 0), (1, 1)) if input.dim() == 0 else P.unsqueeze(input, 0)
+    return (
+        input
+        if input.dim() >= 2
+        else P.view(P.unsqueeze(input, 0), (1, 1))
+        if input.dim() == 0
+        else P.unsqueeze(input, 0)
+    )
 
 
 def planes(input: Tensor) -> Tensor:
@@ -607,261 +408,6 @@ def atleast_3d(*tensors: Tensor) -> Any:
     torch.Size([1, 2, 1])
     """
     return each_at_least(tensors, planes)
-
-
-# repeating
-
-
-@composite(public=False, varargs=True)
-def repeat(input: Tensor, repeats: Sequence[int]) -> Tensor:
-    """A copy in which the whole tensor stands repeatedly along each dimension.
-
-    >>> torch.tensor([1, 2]).repeat(2, 2)
-    tensor([[1, 2, 1, 2],
-            [1, 2, 1, 2]])
-    """
-    repeats = (repeats,) if isinstance(repeats, int) else tuple(repeats)
-    if len(repeats) < input.dim():
-        phrase = "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
-        raise error(RuntimeError, phrase, "repeat", f"at least {input.dim()} repeats", repeats)
-    if any(count < 0 for count in repeats):
-        raise error(RuntimeError, f"Trying to create tensor with negative dimension {min(repeats)}: {list(repeats)}")
-    shape = (1,) * (len(repeats) - input.dim()) + tuple(input.shape)
-    spaced = reshape(input, [extent for size in shape for extent in (1, size)])
-    tiled = P.expand(spaced, [extent for pair in zip(repeats, shape) for extent in pair])
-    return P.view(P.clone(tiled, memory_format=P.contiguous_format), [n * size for n, size in zip(repeats, shape)])
-
-
-@composite(varargs=True)
-def tile(input: Tensor, dims: Sequence[int]) -> Tensor:
-    """As repeat, with counts of one in front where fewer counts than dimensions are given.
-
-    >>> torch.tile(torch.tensor([1, 2]), (2,))
-    tensor([1, 2, 1, 2])
-    """
-    dims = (dims,) if isinstance(dims, int) else tuple(dims)
-    return repeat(input, (1,) * (input.dim() - len(dims)) + dims)
-
-
-@composite
-def repeat_interleave(
-    input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
-) -> Tensor:
-    """Repeats each element (each slice along dim) a number of times, the same for all or its own.
-
-    Called with one tensor of counts, it gives each index as often as its count says.
-
-    >>> torch.repeat_interleave(torch.tensor([1, 2]), 2)
-    tensor([1, 1, 2, 2])
-    """
-    if repeats is None:
-        return repeated_indices(input, output_size)
-    if dim is None:
-        input, dim = reshape(input, (-1,)), 0
-    dim = wrap_dim(dim, input.dim())
-    input = P.unsqueeze(input, 0) if input.dim() == 0 else input
-    extent = input.shape[dim]
-    if isinstance(repeats, Tensor) and repeats.numel() != 1:
-        if repeats.dim() != 1 or repeats.shape[0] != extent:
-            phrase = "repeats must have the same size as input along dim"
-            raise error(RuntimeError, phrase, "repeat_interleave", f"{extent} repeats", repeats)
-        return P.index_select(input, dim, repeated_indices(repeats, output_size))
-    times = int(repeats.item()) if isinstance(repeats, Tensor) else int(repeats)
-    if times < 0:
-        raise error(RuntimeError, "Repeats must be non-negative", "repeat_interleave", "repeats >= 0", times)
-    wide = P.expand(P.unsqueeze(input, dim + 1), replace(tuple(input.shape), dim, extent, times))
-    return flatten(P.clone(wide, memory_format=P.contiguous_format), dim, dim + 1)
-
-
-def repeated_indices(repeats: Tensor, output_size: int | None) -> Tensor:
-    """Each index of repeats as often as repeats says; the length depends on the values unless output_size gives it."""
-    if repeats.dim() != 1:
-        raise error(RuntimeError, "repeat_interleave only accept 1D vector as repeat", "repeats", "1 dimension", repeats)
-    if repeats.dtype not in (P.int64, P.int32):
-        raise error(RuntimeError, "repeats has to be Long or Int tensor", "repeats", "int64 or int32", repeats)
-    if repeats.numel() and bool(P.any(P.lt(repeats, 0)).item()):
-        raise error(RuntimeError, "repeats can not be negative")
-    ends = P.cumsum(repeats, 0)
-    if output_size is None:
-        output_size = int(P.select(ends, 0, -1).item()) if ends.numel() else 0
-    places = P.arange(output_size, device=repeats.device)
-    return P.to(P.searchsorted(P.to(ends, P.int64), places, right=True), repeats.dtype)
-
-
-# joining
-
-
-@composite(name="concat", method=False, out=True, aliases=("concatenate",))
-def concat(tensors: Sequence[Tensor], dim: int = 0, axis: int | None = None) -> Tensor:
-    """Joins tensors along an existing dimension; another name of cat.
-
-    >>> torch.concat((torch.tensor([1]), torch.tensor([2])))
-    tensor([1, 2])
-    """
-    return P.cat(tensors, dim if axis is None else axis)
-
-
-@composite(method=False, out=True)
-def hstack(tensors: Sequence[Tensor]) -> Tensor:
-    """Joins tensors side by side: vectors end to end, everything else along the second dimension.
-
-    >>> torch.hstack((torch.tensor([1]), torch.tensor([2])))
-    tensor([1, 2])
-    """
-    joined = [atleast_1d(tensor) for tensor in some_tensors(tensors, "hstack")]
-    return P.cat(joined, 0 if joined[0].dim() == 1 else 1)
-
-
-def some_tensors(tensors: Any, op: str) -> Tensors:
-    """The tensors to be joined, of which there must be one at least."""
-    tensors = require_tensors(tensors, op)
-    if not tensors:
-        raise error(RuntimeError, f"{op} expects a non-empty TensorList")
-    return tensors
-
-
-@composite(method=False, out=True, aliases=("row_stack",))
-def vstack(tensors: Sequence[Tensor]) -> Tensor:
-    """Joins tensors on top of each other; vectors count as rows.
-
-    >>> torch.vstack((torch.tensor([1, 2]), torch.tensor([3, 4])))
-    tensor([[1, 2],
-            [3, 4]])
-    """
-    return P.cat([rows(tensor) for tensor in some_tensors(tensors, "vstack")], 0)
-
-
-@composite(method=False, out=True)
-def dstack(tensors: Sequence[Tensor]) -> Tensor:
-    """Joins tensors along the third dimension.
-
-    >>> torch.dstack((torch.tensor([1, 2]), torch.tensor([3, 4])))
-    tensor([[[1, 3],
-             [2, 4]]])
-    """
-    return P.cat([planes(tensor) for tensor in some_tensors(tensors, "dstack")], 2)
-
-
-@composite(method=False, out=True)
-def column_stack(tensors: Sequence[Tensor]) -> Tensor:
-    """Joins tensors side by side; vectors count as columns.
-
-    >>> torch.column_stack((torch.tensor([1, 2]), torch.tensor([3, 4])))
-    tensor([[1, 3],
-            [2, 4]])
-    """
-    tensors = some_tensors(tensors, "column_stack")
-    return hstack([reshape(x, (x.numel(), 1)) if x.dim() <= 1 else x for x in tensors])
-
-
-@composite(method=False)
-def block_diag(*tensors: Tensor) -> Tensor:
-    """A matrix with the given matrices along its diagonal and zeros elsewhere.
-
-    >>> torch.block_diag(torch.tensor([[1, 2]]), torch.tensor(3))
-    tensor([[1, 2, 0],
-            [0, 0, 3]])
-    """
-    if not tensors:
-        return P.empty((1, 0))
-    for place, tensor in enumerate(tensors):
-        if tensor.dim() > 2:
-            phrase = f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {place} has {tensor.dim()}"
-            raise error(RuntimeError, f"{phrase} dimensions")
-    dtype = common_dtype(tensors)
-    blocks = [P.to(rows(tensor), dtype) for tensor in tensors]
-    width, column, strips = sum(block.shape[1] for block in blocks), 0, []
-    for block in blocks:
-        strips.append(P.constant_pad_nd(block, (column, width - column - block.shape[1])))
-        column += block.shape[1]
-    return P.cat(strips, 0)
-
-
-@composite(method=False)
-def meshgrid(*tensors: Tensor, indexing: str | None = None) -> Tensors:
-    """Views that give the coordinates of every point of the grid that vectors span.
-
-    indexing "ij" (also the default) counts rows first, "xy" columns first.
-
-    >>> torch.meshgrid(torch.tensor([1, 2]), torch.tensor([3]), indexing="ij")
-    (tensor([[1],
-            [2]]), tensor([[3],
-            [3]]))
-    """
-    vectors = grid_vectors(unpacked(tensors), indexing)
-    exchanged = indexing == "xy" and len(vectors) >= 2
-    if exchanged:
-        vectors[:2] = vectors[1::-1]
-    shape = [vector.numel() for vector in vectors]
-    grids = [
-        P.expand(reshape(vector, [-1 if place == d else 1 for d in range(len(shape))]), shape)
-        for place, vector in enumerate(vectors)
-    ]
-    if exchanged:
-        grids[:2] = grids[1::-1]
-    return tuple(grids)
-
-
-def grid_vectors(tensors: Tensors, indexing: str | None) -> list[Tensor]:
-    """The arguments of meshgrid, checked."""
-    if not tensors:
-        raise error(RuntimeError, "meshgrid expects a non-empty TensorList")
-    for tensor in tensors:
-        if tensor.dim() > 1:
-            phrase = f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {describe_shape(tensor)}"
-            raise error(RuntimeError, phrase)
-        if tensor.dtype != tensors[0].dtype:
-            raise error(RuntimeError, "torch.meshgrid expects all tensors to have the same dtype")
-    if indexing not in (None, "ij", "xy"):
-        phrase = f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
-        raise error(RuntimeError, phrase)
-    return list(tensors)
-
-
-def describe_shape(input: Tensor) -> str:
-    """The shape as PyTorch's messages write it."""
-    return str(list(input.shape))
-
-
-@composite(method=False)
-def cartesian_prod(*tensors: Tensor) -> Tensor:
-    """All combinations that take one element of each vector, one combination a row.
-
-    >>> torch.cartesian_prod(torch.tensor([1, 2]), torch.tensor([3]))
-    tensor([[1, 3],
-            [2, 3]])
-    """
-    for tensor in tensors:
-        if tensor.dim() != 1:
-            raise error(RuntimeError, "Expect a 1D vector, but got shape " + describe_shape(tensor))
-    if len(tensors) == 1:
-        return tensors[0]
-    grids = meshgrid(*tensors, indexing="ij")
-    return P.stack([reshape(grid, (-1,)) for grid in grids], 1)
-
-
-@composite
-def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
-    """All ways to choose r elements of a vector in their order, one choice a row.
-
-    >>> torch.combinations(torch.tensor([1, 2, 3]))
-    tensor([[1, 2],
-            [1, 3],
-            [2, 3]])
-    """
-    if input.dim() != 1:
-        raise error(RuntimeError, "Expect a 1D vector, but got shape " + describe_shape(input))
-    if r < 0:
-        raise error(RuntimeError, f"Expect a non-negative number, but got {r}")
-    if r == 0:
-        return P.empty((0,), dtype=input.dtype, device=input.device)
-    places = P.arange(input.shape[0], device=input.device)
-    grids = meshgrid(*[places] * r, indexing="ij")
-    chosen = P.full((input.shape[0],) * r, True, dtype=P.bool, device=input.device)
-    for left, right in zip(grids, grids[1:]):
-        chosen = P.logical_and(chosen, P.le(left, right) if with_replacement else P.lt(left, right))
-    index = P.nonzero(chosen)
-    return P.view(P.index_select(input, 0, reshape(index, (-1,))), tuple(index.shape))
 
 
 # complex numbers as views

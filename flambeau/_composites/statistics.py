@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ._primitives import P, Tensor
-from .helpers import as_floating, error, is_integral, replace, wrap_dim
+from .helpers import error, replace, wrap_dim
 from .registry import composite
 from .shape import conj, movedim, reshape
-
 
 # quantiles
 
@@ -146,7 +145,9 @@ def observation_weights(fweights: Tensor | None, aweights: Tensor | None, count:
             phrase = f"cov(): expected {label} to have one or fewer dimensions but got {label} with {weights.dim()}"
             raise error(RuntimeError, f"{phrase} dimensions")
         if (weights.dtype.is_floating_point, weights.dtype.is_complex) != (kind != "integral", False):
-            raise error(RuntimeError, f"cov(): expected {label} to have {kind} dtype but got {label} with {weights.dtype}")
+            raise error(
+                RuntimeError, f"cov(): expected {label} to have {kind} dtype but got {label} with {weights.dtype}"
+            )
         if weights.numel() != count:
             phrase = f"cov(): expected {label} to have the same numel as there are observations in the input but got"
             raise error(RuntimeError, f"{phrase} {weights.numel()} != {count}")
@@ -190,7 +191,11 @@ class Histogram(NamedTuple):
 
 @composite(out=True)
 def histogram(
-    input: Tensor, bins: Any, *, range: Sequence[float] | None = None, weight: Tensor | None = None,
+    input: Tensor,
+    bins: Any,
+    *,
+    range: Sequence[float] | None = None,
+    weight: Tensor | None = None,
     density: bool = False,
 ) -> Histogram:
     """Counts (or sums weights of) the elements between edges: equally far apart, or given as a tensor.
@@ -207,14 +212,20 @@ def histogram(
 def checked_weight(weight: Tensor, input: Tensor) -> Tensor:
     """The weights of a histogram's elements as a vector."""
     if weight.dtype != input.dtype:
-        phrase = "torch.histogramdd(): if weight tensor is provided, input tensor and weight tensor should have the same"
+        phrase = (
+            "torch.histogramdd(): if weight tensor is provided, input tensor and weight tensor should have the same"
+        )
         raise error(RuntimeError, f"{phrase} dtype, but got input {input.dtype} and weight {weight.dtype}")
     return reshape(weight, (-1,))
 
 
 @composite
 def histogramdd(
-    input: Tensor, bins: Any, *, range: Sequence[float] | None = None, weight: Tensor | None = None,
+    input: Tensor,
+    bins: Any,
+    *,
+    range: Sequence[float] | None = None,
+    weight: Tensor | None = None,
     density: bool = False,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Counts points, the rows of input, in a grid of boxes; bins and range stand for each column.
@@ -244,8 +255,10 @@ def counted(
     points: Tensor, bins: Sequence[Any], limits: Sequence[float] | None, weight: Tensor | None, density: bool
 ) -> tuple[Tensor, list[Tensor]]:
     """The histogram of points in several dimensions, and its edges."""
-    edges = [edges_for(P.select(points, 1, d), bin_, limits[2 * d : 2 * d + 2] if limits else None)
-             for d, bin_ in enumerate(bins)]
+    edges = [
+        edges_for(P.select(points, 1, d), bin_, limits[2 * d : 2 * d + 2] if limits else None)
+        for d, bin_ in enumerate(bins)
+    ]
     shape = [edge.shape[0] - 1 for edge in edges]
     place = P.full((points.shape[0],), 0, dtype=P.int64, device=points.device)
     inside = P.full((points.shape[0],), True, dtype=P.bool, device=points.device)
@@ -370,9 +383,7 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None, 
 
 
 @composite(method=False)
-def gradient(
-    input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1
-) -> tuple[Tensor, ...]:
+def gradient(input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1) -> tuple[Tensor, ...]:
     """Estimates derivatives along dimensions by differences of second order inside and edge_order at the ends.
 
     spacing is a number, or for each dimension a number or the coordinates of the points.
@@ -396,7 +407,9 @@ def check_gradient(input: Tensor, dims: list[int], steps: list[Any], edge_order:
         phrase = "torch.gradient expected spacing to be unspecified, a scalar or a list of length equal to 'dim'"
         raise error(RuntimeError, f"{phrase} and of length {len(dims)}, but got a list of length {len(steps)}")
     if len(set(dims)) < len(dims):
-        raise error(RuntimeError, f"dim {next(d for d in dims if dims.count(d) > 1)} appears multiple times in the list of dims")
+        raise error(
+            RuntimeError, f"dim {next(d for d in dims if dims.count(d) > 1)} appears multiple times in the list of dims"
+        )
     for d, step in zip(dims, steps):
         if input.shape[d] < edge_order + 1:
             raise error(RuntimeError, "torch.gradient expected each dimension size to be at least edge_order+1")
@@ -422,10 +435,14 @@ def derivative(f: Tensor, dim: int, step: Any, edge_order: int) -> Tensor:
     else:
         gap = lambda start, end: step  # noqa: E731
         inside = P.div(P.sub(at(2, n), at(0, n - 2)), step * 2)
-    first, last = P.div(P.sub(at(1, 2), at(0, 1)), gap(0, 1)), P.div(P.sub(at(n - 1, n), at(n - 2, n - 1)), gap(n - 2, n - 1))
+    first, last = (
+        P.div(P.sub(at(1, 2), at(0, 1)), gap(0, 1)),
+        P.div(P.sub(at(n - 1, n), at(n - 2, n - 1)), gap(n - 2, n - 1)),
+    )
     if edge_order == 2:
-        second, before_last = P.div(P.sub(at(2, 3), at(1, 2)), gap(1, 2)), P.div(
-            P.sub(at(n - 2, n - 1), at(n - 3, n - 2)), gap(n - 3, n - 2)
+        second, before_last = (
+            P.div(P.sub(at(2, 3), at(1, 2)), gap(1, 2)),
+            P.div(P.sub(at(n - 2, n - 1), at(n - 3, n - 2)), gap(n - 3, n - 2)),
         )
         first = extrapolated(first, second, gap(0, 1), gap(1, 2))
         last = extrapolated(last, before_last, gap(n - 2, n - 1), gap(n - 3, n - 2))

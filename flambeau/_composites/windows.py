@@ -20,8 +20,14 @@ def window(name: str, *parameters: str) -> Any:
 
     def register(shape_of: Any) -> Any:
         def function(
-            M: int, *positional: Any, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None,
-            requires_grad: bool = False, **options: Any,
+            M: int,
+            *positional: Any,
+            sym: bool = True,
+            dtype: Any = None,
+            layout: Any = None,
+            device: Any = None,
+            requires_grad: bool = False,
+            **options: Any,
         ) -> Tensor:
             options.update(zip(parameters, positional))
             dtype = dtype or P.get_default_dtype()
@@ -34,7 +40,9 @@ def window(name: str, *parameters: str) -> Any:
             return made(P.to(values, dtype), requires_grad)
 
         function.__name__ = function.__qualname__ = name
-        function.__doc__ = f"{shape_of.__doc__}\n\n    sym: whether the window is symmetric; otherwise it is one period of M places."
+        function.__doc__ = (
+            f"{shape_of.__doc__}\n\n    sym: whether the window is symmetric; otherwise it is one period of M places."
+        )
         composite(function, method=False, namespace="signal.windows")
         return shape_of
 
@@ -188,8 +196,15 @@ def old_window(name: str, formula: Any, *parameters: str) -> None:
     """Registers a window function of the top level."""
 
     def function(
-        window_length: int, periodic: bool = True, *positional: Any, dtype: Any = None, layout: Any = None,
-        device: Any = None, pin_memory: bool = False, requires_grad: bool = False, **options: Any,
+        window_length: int,
+        periodic: bool = True,
+        *positional: Any,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        pin_memory: bool = False,
+        requires_grad: bool = False,
+        **options: Any,
     ) -> Tensor:
         options.update(zip(parameters, positional))
         dtype = dtype or P.get_default_dtype()
@@ -203,7 +218,8 @@ def old_window(name: str, formula: Any, *parameters: str) -> None:
         return made(P.to(values, dtype), requires_grad)
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{name.replace('_', ' ').capitalize()}; periodic: one period rather than symmetric.\n\n    >>> torch.{name}(4).shape\n    torch.Size([4])\n    "
+    summary = f"{name.replace('_', ' ').capitalize()}; periodic: one period rather than symmetric."
+    function.__doc__ = f"{summary}\n\n    >>> torch.{name}(4).shape\n    torch.Size([4])\n    "
     composite(function, method=False)
 
 
