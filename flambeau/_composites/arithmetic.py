@@ -73,7 +73,7 @@ def float_power(input: Any, exponent: Any) -> Tensor:
     return P.pow(base, power)
 
 
-@composite(out=True, inplace=True)
+@composite(out=True, inplace="function")
 def ldexp(input: Tensor, other: Tensor) -> Tensor:
     """input * 2 ** other.
 
@@ -84,7 +84,7 @@ def ldexp(input: Tensor, other: Tensor) -> Tensor:
     return P.mul(input, P.pow(2.0, other))
 
 
-@composite(out=True, inplace=True)
+@composite(out=True, inplace="function")
 def frac(input: Tensor) -> Tensor:
     """What truncating takes away; it has the sign of input.
 
@@ -96,7 +96,7 @@ def frac(input: Tensor) -> Tensor:
     return P.sub(input, P.trunc(input))
 
 
-@composite(out=True, inplace=True)
+@composite(out=True, inplace="function")
 def deg2rad(input: Tensor) -> Tensor:
     """Degrees to radians.
 
@@ -107,7 +107,7 @@ def deg2rad(input: Tensor) -> Tensor:
     return P.mul(as_floating(input), math.pi / 180)
 
 
-@composite(out=True, inplace=True)
+@composite(out=True, inplace="function")
 def rad2deg(input: Tensor) -> Tensor:
     """Radians to degrees.
 
@@ -137,7 +137,7 @@ def positive(input: Tensor) -> Tensor:
     return input
 
 
-@composite(out=True, inplace=True)
+@composite(out=True, inplace="function")
 def clip(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Keeps every element between min and max; another name of clamp.
 
@@ -147,7 +147,7 @@ def clip(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     return P.clamp(input, min, max)
 
 
-@composite(out=True, inplace=True)
+@composite(out=True, inplace="function")
 def sinc(input: Tensor) -> Tensor:
     """sin(pi x) / (pi x), and 1 at 0.
 

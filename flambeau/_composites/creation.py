@@ -97,6 +97,59 @@ def full_like(input: Tensor, fill_value: Any, *, requires_grad: bool = False, **
     return made(P.fill_(blank_like(input, **options), fill_value), requires_grad)
 
 
+@composite(method=False)
+def fill(input: Tensor, value: Any) -> Tensor:
+    """A tensor like input that holds one value, a number or a 0-dim tensor, throughout.
+
+    >>> torch.fill(torch.zeros(2), 3.0)
+    tensor([3., 3.])
+    """
+    if isinstance(value, Tensor) and value.dim():
+        phrase = f"fill only supports 0-dimension value tensor but got tensor with {value.dim()} dimensions."
+        raise error(RuntimeError, phrase, "fill", "a scalar", value)
+    return P.fill_(P.clone(input), value)
+
+
+@composite
+def zero_(input: Tensor) -> Tensor:
+    """Overwrites the tensor with zeros.
+
+    >>> torch.ones(2).zero_()
+    tensor([0., 0.])
+    """
+    return P.fill_(input, 0)
+
+
+@composite
+def resize_as_(input: Tensor, other: Tensor, *, memory_format: Any = None) -> Tensor:
+    """Gives the tensor, whose memory may grow, the shape of other.
+
+    >>> torch.zeros(2).resize_as_(torch.zeros(2, 2)).shape
+    torch.Size([2, 2])
+    """
+    return P.resize_(input, tuple(other.shape))
+
+
+@composite(public=False)
+def fill_diagonal_(input: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
+    """Overwrites the main diagonal; wrap starts it anew below a tall matrix, after a free row.
+
+    >>> torch.zeros(2, 2).fill_diagonal_(1.)
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    if input.dim() < 2:
+        raise error(RuntimeError, "dimensions must larger than 1", "fill_diagonal_", "2 dimensions", input)
+    if input.dim() > 2 and len(set(input.shape)) > 1:
+        raise error(RuntimeError, "all dimensions of input must be of equal length", "fill_diagonal_", "a cube", input)
+    length, step = min(input.shape), sum(input.stride())
+    P.fill_(P.as_strided(input, (length,), (step,), input.storage_offset()), fill_value)
+    if wrap and input.dim() == 2:
+        for start in range(input.shape[1] + 1, input.shape[0], input.shape[1] + 1):
+            P.fill_(P.diagonal(P.slice(input, 0, start, None, 1)), fill_value)
+    return input
+
+
 def options_of(input: Tensor, options: dict[str, Any]) -> dict[str, Any]:
     """The dtype and device of input wherever the caller gave none."""
     given = {key: value for key, value in options.items() if value is not None}

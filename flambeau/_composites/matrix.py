@@ -140,7 +140,7 @@ def same_dtype(name: str, *tensors: Tensor) -> None:
             raise error(RuntimeError, f"{phrase} != {dtype_name(tensor.dtype)}", name, "one dtype", tensors)
 
 
-@composite(out=True, inplace=True)
+@composite(out=True, inplace="function")
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta * input + alpha * (mat @ vec).
 

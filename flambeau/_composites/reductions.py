@@ -403,3 +403,35 @@ def euclidean_distances(x1: Tensor, x2: Tensor) -> Tensor:
     squares = [P.sum(P.square(x), -1, True) for x in (x1, x2)]
     total = P.add(squares[0], P.transpose(squares[1], -2, -1))
     return root(P.clamp_min(P.sub(total, P.mul(P.matmul(x1, P.transpose(x2, -2, -1)), 2)), 0))
+
+
+@composite(method=False, out=True)
+def frobenius_norm(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
+    """The root of the sum of squares along dimensions.
+
+    >>> torch.frobenius_norm(torch.tensor([[3., 4.]]), (0, 1))
+    tensor(5.)
+    """
+    return vector_norm(input, 2, dim, keepdim)
+
+
+@composite(method=False, out=True)
+def nuclear_norm(input: Tensor, dim: Dims = (-2, -1), keepdim: bool = False) -> Tensor:
+    """The sum of the singular values of matrices.
+
+    >>> torch.nuclear_norm(torch.tensor([[2., 0.], [0., 3.]]))
+    tensor(5.)
+    """
+    return matrix_norm(input, "nuc", tuple(dim), keepdim)
+
+
+@composite(method=False)
+def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
+    """The norms of the slices along dim, each dimension but dim kept at extent one; -1 takes everything together.
+
+    >>> torch.norm_except_dim(torch.tensor([[3., 4.], [6., 8.]]), 2, 0)
+    tensor([[ 5.],
+            [10.]])
+    """
+    dims = tuple(d for d in range(v.dim()) if dim == -1 or d != dim)
+    return P.norm_p(v, pow, dims, dim != -1)

@@ -28,7 +28,7 @@ def composite(
     name: str = "",
     method: bool = True,
     public: bool = True,
-    inplace: bool = False,
+    inplace: bool | str = False,
     out: bool | str = False,
     aliases: tuple[str, ...] = (),
     namespace: str = "",
@@ -38,7 +38,8 @@ def composite(
     """Registers a function as public name, method, in-place method or property, as the flags say.
 
     aliases are further names; one with a dot ("special.psi") gives its namespace and no method. varargs lets the method
-    take its sizes one by one: `x.reshape(2, 3)`. out="exact" refuses an out of another dtype than the result's;
+    take its sizes one by one: `x.reshape(2, 3)`. inplace="function" makes the in-place form
+    a public function too. out="exact" refuses an out of another dtype than the result's;
     out="list" takes a list of tensors and returns nothing, as PyTorch's functions of that kind do.
     """
     if function is None:
@@ -66,6 +67,8 @@ def composite(
             METHODS[label] = spread_sizes(function) if varargs else function
             if inplace:
                 METHODS[label + "_"] = in_place(function, label + "_")
+            if inplace == "function":
+                FUNCTIONS[label + "_"] = METHODS[label + "_"]
     return exposed
 
 
