@@ -13,7 +13,7 @@ from .matrix import matrix_power
 from .reductions import linalg_norm
 from .registry import composite
 from .sampling import randn
-from .shape import m_adjoint, movedim, reshape
+from .shape import m_adjoint, movedim, real, reshape
 
 
 def square_wanted(A: Tensor, name: str) -> None:
@@ -115,7 +115,7 @@ def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = N
         return P.clone(P.transpose(A, -2, -1), memory_format=P.contiguous_format)
     if hermitian:
         square_wanted(A, "linalg.pinv")
-        A = P.add(P.tril(A), m_adjoint(P.tril(A, -1)))  # only the lower triangle counts, as in eigh
+        A = from_lower_triangle(A)
         values, left = P.linalg_eigh(P.detach(A))
         right, sizes = left, P.abs(values)
     else:
@@ -125,6 +125,12 @@ def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = N
     one, nought = (P.full((), value, dtype=values.dtype, device=A.device) for value in (1.0, 0.0))
     inverse = P.unsqueeze(P.where(kept, P.reciprocal(P.where(kept, values, one)), nought), -2)
     return inverse_near(A, P.mul(left, inverse), P.mul(right, inverse), diag_embed(P.where(kept, nought, one)))
+
+
+def from_lower_triangle(A: Tensor) -> Tensor:
+    """The hermitian matrix whose lower triangle is A's: all that eigh looks at."""
+    lower, diagonal = P.tril(A, -1), real(P.diagonal(A, 0, -2, -1))
+    return P.add(P.add(lower, m_adjoint(lower)), P.to(diag_embed(diagonal), A.dtype))
 
 
 def inverse_near(A: Tensor, left: Tensor, right: Tensor, free: Tensor) -> Tensor:
