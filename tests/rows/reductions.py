@@ -66,7 +66,7 @@ def main() -> int:
                     checked += 1
                     eps = np.finfo(dtype).eps if x.dtype.kind in "fc" else 0
                     scale = np.abs(x).sum(1) * eps if row.name in ("sum", "mean") and x.dtype.kind in "fc" else 0
-                    limit = {"prod": 4 * shape[1] ** 0.5 + 20, "var": 100, "std": 50}.get(row.name, 20) * eps  # the oracle of var adds up naively
+                    limit = {"prod": 4 * shape[1] ** 0.5 + 20, "var": 100, "std": 50, "norm2": 60, "norm_p": 60}.get(row.name, 20) * eps  # these oracles add up naively
                     with np.errstate(all="ignore"):
                         good = (out == want) | (np.isnan(out) & np.isnan(want)) if x.dtype.kind in "fc" else out == want
                         if x.dtype.kind in "fc":

@@ -42,14 +42,17 @@ int64_t position_along(const T* x, int64_t n, T value) {
 
 template <class T>
 void positions_down(int64_t* indices, const T* x, const T* values, int64_t n, int64_t inner, int64_t columns) {
+  using V = Lanes<T>;
   for (int64_t c = 0; c < columns; ++c) indices[c] = -1;
   int64_t left = columns;
   for (int64_t r = 0; r < n && left > 0; ++r, x += inner)
-    for (int64_t c = 0; c < columns; ++c)
-      if (indices[c] < 0 && found(x[c], values[c])) {
+    for (int64_t c = 0; c < columns; ++c) {
+      while (c + kLanes<V> <= columns && !any(found(load<V>(x + c), load<V>(values + c)))) c += kLanes<V>;
+      if (c < columns && indices[c] < 0 && found(x[c], values[c])) {
         indices[c] = r;
         --left;
       }
+    }
 }
 
 template <class T, bool kLargest>

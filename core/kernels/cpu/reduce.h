@@ -67,62 +67,93 @@ struct Reducer {
     }
   };
 
-  static Scalar across_lanes(const Vectors& state) {
-    A lanes[Op::kStates * kL];
-    __builtin_memcpy(lanes, &state, sizeof state);
-    Scalar each[kL];
-    for (int i = 0; i < kL; ++i) {
-      A parts[Op::kStates];
-      for (int k = 0; k < Op::kStates; ++k) parts[k] = lanes[k * kL + i];
-      __builtin_memcpy(&each[i], parts, sizeof parts);
+  template <int kBy, int... kI>
+  static FLAMBEAU_INLINE V rotated(V x, std::integer_sequence<int, kI...>) {
+    if constexpr (std::is_same_v<V, BoolLanes>) return {__builtin_shufflevector(x.bytes, x.bytes, ((kI + kBy) % kL)...)};
+    else return __builtin_shufflevector(x, x, ((kI + kBy) % kL)...);
+  }
+  // Lane 0 takes in the others: half of them, a quarter of them, ...
+  template <int kBy>
+  static FLAMBEAU_INLINE Vectors folded(Vectors s) {
+    if constexpr (kBy == 0) {
+      return s;
+    } else {
+      V parts[Op::kStates];
+      __builtin_memcpy(parts, &s, sizeof s);
+      for (V& part : parts) part = rotated<kBy>(part, std::make_integer_sequence<int, kL>());
+      Vectors t;
+      __builtin_memcpy(&t, parts, sizeof t);
+      return folded<kBy / 2>(Op::template merge<V>(s, t));
     }
-    for (int width = kL / 2; width > 0; width /= 2)
-      for (int i = 0; i < width; ++i) each[i] = Op::template merge<A>(each[i], each[i + width]);
-    return each[0];
+  }
+  static FLAMBEAU_INLINE Scalar across_lanes(Vectors state) {
+    state = folded<kL / 2>(state);
+    Scalar result;
+    for (int k = 0; k < Op::kStates; ++k)
+      __builtin_memcpy(reinterpret_cast<char*>(&result) + k * sizeof(A), reinterpret_cast<char*>(&state) + k * sizeof(V), sizeof(A));
+    return result;
+  }
+  // One more step in the first `count` lanes.
+  static FLAMBEAU_INLINE Vectors step_some(const Vectors& s, const T* x, int64_t count, const T* end, const double* params) {
+    const Vectors next = Op::template step<V>(s, end - x >= kL ? load_as<V>(x) : load_some<V>(x, count), params);
+    if constexpr (kL == 1) {
+      return next;
+    } else {
+      Element<Mask<V>> flags[kL];
+      for (int i = 0; i < kL; ++i) flags[i] = Element<Mask<V>>(i < count ? -1 : 0);
+      V before[Op::kStates], after[Op::kStates];
+      __builtin_memcpy(before, &s, sizeof s);
+      __builtin_memcpy(after, &next, sizeof next);
+      for (int k = 0; k < Op::kStates; ++k) after[k] = select(load<Mask<V>>(flags), after[k], before[k]);
+      Vectors result;
+      __builtin_memcpy(&result, after, sizeof result);
+      return result;
+    }
   }
 
-  static Scalar along(const T* x, int64_t n, const double* params) {
-    Scalar result = Op::template init<A>();
-    if (n >= kL) {
-      Tree<Vectors, V> tree;
-      while (n >= kUnroll * kL) {
-        const int64_t steps = n / (kUnroll * kL) < kSteps ? n / (kUnroll * kL) : kSteps;
-        Vectors s[kUnroll];
-        for (auto& each : s) each = Op::template init<V>();
-        for (int64_t i = 0; i < steps; ++i, x += kUnroll * kL)
-          for (int u = 0; u < kUnroll; ++u) s[u] = Op::template step<V>(s[u], load_as<V>(x + u * kL), params);
-        tree.push(Op::template merge<V>(Op::template merge<V>(s[0], s[1]), Op::template merge<V>(s[2], s[3])));
-        n -= steps * kUnroll * kL;
-      }
-      if (n >= kL) {
-        Vectors s = Op::template init<V>();
-        for (; n >= kL; n -= kL, x += kL) s = Op::template step<V>(s, load_as<V>(x), params);
-        tree.push(s);
-      }
-      result = across_lanes(tree.total());
+  // n elements in a row; reading stops at `end`.
+  static Scalar along(const T* x, int64_t n, const T* end, const double* params) {
+    Vectors rest = Op::template init<V>();
+    if (n < 2 * kUnroll * kL) {
+      for (; n >= kL; n -= kL, x += kL) rest = Op::template step<V>(rest, load_as<V>(x), params);
+      if (n > 0) rest = step_some(rest, x, n, end, params);
+      return across_lanes(rest);
     }
-    if (n > 0) {
-      Scalar tail = Op::template init<A>();
-      for (; n > 0; --n, ++x) tail = Op::template step<A>(tail, A(*x), params);
-      result = Op::template merge<A>(result, tail);
+    Tree<Vectors, V> tree;
+    while (n >= kUnroll * kL) {
+      const int64_t steps = n / (kUnroll * kL) < kSteps ? n / (kUnroll * kL) : kSteps;
+      Vectors s0 = rest, s1 = rest, s2 = rest, s3 = rest;  // rest is still the state of nothing
+      for (int64_t i = 0; i < steps; ++i, x += kUnroll * kL) {
+        s0 = Op::template step<V>(s0, load_as<V>(x), params);
+        s1 = Op::template step<V>(s1, load_as<V>(x + kL), params);
+        s2 = Op::template step<V>(s2, load_as<V>(x + 2 * kL), params);
+        s3 = Op::template step<V>(s3, load_as<V>(x + 3 * kL), params);
+      }
+      tree.push(Op::template merge<V>(Op::template merge<V>(s0, s1), Op::template merge<V>(s2, s3)));
+      n -= steps * kUnroll * kL;
     }
-    return result;
+    for (; n >= kL; n -= kL, x += kL) rest = Op::template step<V>(rest, load_as<V>(x), params);
+    if (n > 0) rest = step_some(rest, x, n, end, params);
+    tree.push(rest);
+    return across_lanes(tree.total());
   }
 
   static void rows(A* out, const T* in, int64_t outer, int64_t reduced, const double* params) {
     const int64_t pieces = (reduced + kPiece - 1) / kPiece;
+    const T* end = in + outer * reduced;
     if (pieces <= 1) {
-      return parallel_for(outer, kPiece / (reduced + 16) + 1, [=](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i)
-          out[i] = Op::template finish<A>(along(in + i * reduced, reduced, params), reduced, params);
+      return parallel_for(outer, kPiece / (reduced + 16) + 1, [=](int64_t begin, int64_t last) {
+        for (int64_t i = begin; i < last; ++i)
+          out[i] = Op::template finish<A>(along(in + i * reduced, reduced, end, params), reduced, params);
       });
     }
     const size_t bytes = size_t(outer) * pieces * sizeof(Scalar);
     Scalar* partial = static_cast<Scalar*>(allocate(bytes));
-    parallel_for(outer * pieces, 1, [=](int64_t begin, int64_t end) {
-      for (int64_t task = begin; task < end; ++task) {
+    parallel_for(outer * pieces, 1, [=](int64_t begin, int64_t last) {
+      for (int64_t task = begin; task < last; ++task) {
         const int64_t row = task / pieces, from = task % pieces * kPiece;
-        partial[task] = along(in + row * reduced + from, reduced - from < kPiece ? reduced - from : kPiece, params);
+        const int64_t n = reduced - from < kPiece ? reduced - from : kPiece;
+        partial[task] = along(in + row * reduced + from, n, end, params);
       }
     });
     for (int64_t i = 0; i < outer; ++i) {
@@ -147,6 +178,7 @@ struct Reducer {
       Block s;
       for (auto& each : s.v) each = Op::template init<V>();
       for (int64_t i = 0; i < steps; ++i, x += inner)
+#pragma GCC unroll 4
         for (int u = 0; u < kWide; ++u) {
           const T* p = x + u * kL;
           V value;
