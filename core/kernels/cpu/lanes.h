@@ -147,8 +147,8 @@ template <class T> FLAMBEAU_INLINE T max_lanes(Vec<T> v) {
 
 template <class T> FLAMBEAU_INLINE Vec<T> square_root(Vec<T> v) {
 #if defined(__AVX512F__)
-  if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_sqrt_ps((__m512)v);
-  else return (Vec<T>)_mm512_sqrt_pd((__m512d)v);
+  if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_maskz_sqrt_ps(__mmask16(-1), (__m512)v);
+  else return (Vec<T>)_mm512_maskz_sqrt_pd(__mmask8(-1), (__m512d)v);
 #elif defined(__AVX2__)
   if constexpr (sizeof(T) == 4) return (Vec<T>)_mm256_sqrt_ps((__m256)v);
   else return (Vec<T>)_mm256_sqrt_pd((__m256d)v);
