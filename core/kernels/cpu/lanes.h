@@ -1,6 +1,7 @@
 // Whole and partial vectors of float or double at the width of the instruction set, for the network kernels.
 // Kernel sources only: everything is in an anonymous namespace (see isa.h).
 #pragma once
+#include <type_traits>
 #include "base/dtype.h"
 #include "base/parallel.h"
 #if defined(__x86_64__)
@@ -35,8 +36,8 @@ template <> struct VectorOf<double> {
   static constexpr int lanes = kVectorBytes / 8;
 };
 template <class T> using Vec = typename VectorOf<T>::type;
-template <class T> using Mask = typename VectorOf<T>::mask;  // integer lanes of the same width
-template <class T> constexpr int kLanes = VectorOf<T>::lanes;
+template <class T> using VecMask = typename VectorOf<T>::mask;  // integer lanes of the same width
+template <class T> constexpr int kSpan = VectorOf<T>::lanes;
 
 template <class T> constexpr T kInfinity = T(__builtin_huge_val());
 
@@ -48,19 +49,19 @@ template <class T> FLAMBEAU_INLINE Vec<T> load(const T* p) {
 }
 template <class T> FLAMBEAU_INLINE void store(T* p, Vec<T> v) { __builtin_memcpy(p, &v, sizeof v); }
 
-template <class T> FLAMBEAU_INLINE Mask<T> lane_numbers() {
-  Mask<T> m;
-  for (int i = 0; i < kLanes<T>; ++i) m[i] = i;
+template <class T> FLAMBEAU_INLINE VecMask<T> lane_numbers() {
+  VecMask<T> m;
+  for (int i = 0; i < kSpan<T>; ++i) m[i] = i;
   return m;
 }
 
-// The first `count` lanes (0 < count < kLanes) of memory; the others are zero and their memory is not touched.
+// The first `count` lanes (0 < count < kSpan) of memory; the others are zero and their memory is not touched.
 template <class T> FLAMBEAU_INLINE Vec<T> load_part(const T* p, int count) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_maskz_loadu_ps(__mmask16((1u << count) - 1), p);
   else return (Vec<T>)_mm512_maskz_loadu_pd(__mmask8((1u << count) - 1), p);
 #elif defined(__AVX2__)
-  Mask<T> m = lane_numbers<T>() < (Mask<T>{} + count);
+  VecMask<T> m = lane_numbers<T>() < (VecMask<T>{} + count);
   if constexpr (sizeof(T) == 4) return (Vec<T>)_mm256_maskload_ps(p, (__m256i)m);
   else return (Vec<T>)_mm256_maskload_pd(p, (__m256i)m);
 #else
@@ -74,7 +75,7 @@ template <class T> FLAMBEAU_INLINE void store_part(T* p, Vec<T> v, int count) {
   if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, __mmask16((1u << count) - 1), (__m512)v);
   else _mm512_mask_storeu_pd(p, __mmask8((1u << count) - 1), (__m512d)v);
 #elif defined(__AVX2__)
-  Mask<T> m = lane_numbers<T>() < (Mask<T>{} + count);
+  VecMask<T> m = lane_numbers<T>() < (VecMask<T>{} + count);
   if constexpr (sizeof(T) == 4) _mm256_maskstore_ps(p, (__m256i)m, (__m256)v);
   else _mm256_maskstore_pd(p, (__m256i)m, (__m256d)v);
 #else
@@ -113,34 +114,34 @@ template <class T> struct Part {
   int count;
   FLAMBEAU_INLINE Vec<T> load(const T* p) const { return load_part(p, count); }
   FLAMBEAU_INLINE Vec<T> load(const T* p, T fill) const {
-    return lane_numbers<T>() < (Mask<T>{} + count) ? load_part(p, count) : splat(fill);
+    return lane_numbers<T>() < (VecMask<T>{} + count) ? load_part(p, count) : splat(fill);
   }
   FLAMBEAU_INLINE void store(T* p, Vec<T> v) const { store_part(p, v, count); }
   FLAMBEAU_INLINE Vec<T> keep(Vec<T> v) const {
-    return lane_numbers<T>() < (Mask<T>{} + count) ? v : Vec<T>{};
+    return lane_numbers<T>() < (VecMask<T>{} + count) ? v : Vec<T>{};
   }
 };
 
 // f(i, span) at each vector of [begin, end).
 template <class T, class F> FLAMBEAU_INLINE void each_vector(int64_t begin, int64_t end, F&& f) {
   int64_t i = begin;
-  for (; i + kLanes<T> <= end; i += kLanes<T>) f(i, Whole<T>{});
+  for (; i + kSpan<T> <= end; i += kSpan<T>) f(i, Whole<T>{});
   if (i < end) f(i, Part<T>{int(end - i)});
 }
 
 template <class V> FLAMBEAU_INLINE V greater_of(V a, V b) { return a > b ? a : b; }
 
 template <class T> FLAMBEAU_INLINE T sum_lanes(Vec<T> v) {
-  T a[kLanes<T>];
+  T a[kSpan<T>];
   __builtin_memcpy(a, &v, sizeof v);
-  for (int width = kLanes<T> / 2; width; width /= 2)
+  for (int width = kSpan<T> / 2; width; width /= 2)
     for (int i = 0; i < width; ++i) a[i] += a[i + width];
   return a[0];
 }
 template <class T> FLAMBEAU_INLINE T max_lanes(Vec<T> v) {
-  T a[kLanes<T>];
+  T a[kSpan<T>];
   __builtin_memcpy(a, &v, sizeof v);
-  for (int width = kLanes<T> / 2; width; width /= 2)
+  for (int width = kSpan<T> / 2; width; width /= 2)
     for (int i = 0; i < width; ++i) a[i] = a[i] > a[i + width] ? a[i] : a[i + width];
   return a[0];
 }
@@ -159,13 +160,13 @@ template <class T> FLAMBEAU_INLINE Vec<T> square_root(Vec<T> v) {
   if constexpr (sizeof(T) == 4) return (Vec<T>)vsqrtq_f32((float32x4_t)v);
   else return (Vec<T>)vsqrtq_f64((float64x2_t)v);
 #else
-  for (int i = 0; i < kLanes<T>; ++i) v[i] = __builtin_sqrt(v[i]);
+  for (int i = 0; i < kSpan<T>; ++i) v[i] = __builtin_sqrt(v[i]);
   return v;
 #endif
 }
 
 template <class T> FLAMBEAU_INLINE Vec<T> absolute(Vec<T> v) {
-  return (Vec<T>)((Mask<T>)v & ~(Mask<T>)splat(T(-0.0)));
+  return (Vec<T>)((VecMask<T>)v & ~(VecMask<T>)splat(T(-0.0)));
 }
 
 // exp for x <= 0 (or NaN): 0 below the normal range, within 2 ulp elsewhere.
@@ -194,7 +195,7 @@ template <class T> FLAMBEAU_INLINE Vec<T> exp_nonpositive(Vec<T> x) {
     }
   }
   constexpr int bits = single ? 23 : 52, bias = single ? 127 : 1023;
-  Mask<T> exponent = (Mask<T>)shifted - (Mask<T>)splat(magic) + bias;
+  VecMask<T> exponent = (VecMask<T>)shifted - (VecMask<T>)splat(magic) + bias;
   Vec<T> y = p * (Vec<T>)(exponent << bits);
   return x < splat(lowest) ? Vec<T>{} : y;
 }

@@ -12,7 +12,7 @@ struct Pair {
   double a, b;
 };
 template <class T, class F> FLAMBEAU_INLINE Pair sum_pairs(int64_t n, F&& f) {
-  constexpr int L = kLanes<T>;
+  constexpr int L = kSpan<T>;
   constexpr int64_t block = 256 * L;
   Pair total = {0, 0};
   for (int64_t begin = 0; begin < n; begin += block) {
@@ -278,7 +278,7 @@ bool narrow(const ChannelShape& s, int lanes) { return s.inner < lanes && s.inne
 
 // Sums over the batch for every column of [batch, columns]: f(offset, column, span, a, b). Rows are cut into pieces.
 template <class T, class F> void column_sums(int64_t batch, int64_t columns, Pair* out, F&& f) {
-  constexpr int64_t kRows = 256, kWide = 4 * kLanes<T>;
+  constexpr int64_t kRows = 256, kWide = 4 * kSpan<T>;
   int64_t pieces = ceil_div(batch, kRows), tiles = ceil_div(columns, kWide);
   size_t bytes = pieces * columns * sizeof(Pair);
   Pair* partial = pieces > 1 ? static_cast<Pair*>(allocate(bytes)) : out;
@@ -288,7 +288,7 @@ template <class T, class F> void column_sums(int64_t batch, int64_t columns, Pai
       each_vector<T>(left, smaller_of(columns, left + kWide), [&](int64_t k, auto span) FLAMBEAU_LAMBDA {
         Vec<T> a = {}, b = {};
         for (int64_t r = p * kRows, last = smaller_of(batch, r + kRows); r < last; ++r) f(r * columns + k, k, span, a, b);
-        for (int64_t i = 0; i < kLanes<T> && k + i < columns; ++i)
+        for (int64_t i = 0; i < kSpan<T> && k + i < columns; ++i)
           partial[p * columns + k + i] = {double(a[i]), double(b[i])};
       });
     }
@@ -341,7 +341,7 @@ template <class T> void spread(const T* channels, T* columns, const ChannelShape
 
 template <class T>
 void apply(const T* x, T* y, const T* mean, const T* rstd, const void* weight, const void* bias, const ChannelShape& s) {
-  if (narrow(s, kLanes<T>)) {
+  if (narrow(s, kSpan<T>)) {
     int64_t columns = s.channels * s.inner;
     Scratch<T> values(3, columns);
     T *center = values.row(0), *factor = values.row(1), *shift = values.row(2);
@@ -378,7 +378,7 @@ void batch_norm_train(const void* xv, const void* weight, const void* bias, void
     rm = T(double(rm) * (1 - momentum) + momentum * double(mean[c]));
     rv = T(double(rv) * (1 - momentum) + momentum * squares / (count - 1));
   };
-  if (narrow(s, kLanes<T>)) {
+  if (narrow(s, kSpan<T>)) {
     int64_t columns = s.channels * s.inner;
     Scratch<Pair> sums(2, columns);
     Scratch<T> center(1, columns);
@@ -463,7 +463,7 @@ void batch_norm_backward(const void* grad, const void* xv, const void* weight, c
     if (!train) return {T(w * f), T(0), T(0)};
     return {T(w * f), T(-w * f * f * f * sum.b / count), T(-w * f * sum.a / count)};
   };
-  if (narrow(s, kLanes<T>)) {
+  if (narrow(s, kSpan<T>)) {
     int64_t columns = s.channels * s.inner;
     Scratch<Pair> sums(2, columns);
     Scratch<T> values(4, columns);

@@ -45,7 +45,7 @@ template <class Make> FLAMBEAU_INLINE void each_segment(const Parameter* list, i
 }
 
 // The lanes of one position: rules change value and states in place.
-template <class T> struct Lanes {
+template <class T> struct Position {
   Vec<T> value, grad, a, b, c;
 };
 
@@ -55,7 +55,7 @@ template <class T, class Rule> void update(const Parameter& p, int64_t begin, in
   auto grad = static_cast<const T*>(p.grad);
   auto a = static_cast<T*>(p.state[0]), b = static_cast<T*>(p.state[1]), c = static_cast<T*>(p.state[2]);
   each_vector<T>(begin, end, [&](int64_t i, auto span) FLAMBEAU_LAMBDA {
-    Lanes<T> x = {span.load(value + i), span.load(grad + i)};
+    Position<T> x = {span.load(value + i), span.load(grad + i)};
     if (a) x.a = span.load(a + i);
     if (b) x.b = span.load(b + i);
     if (c) x.c = span.load(c + i);
@@ -82,7 +82,7 @@ template <class T> struct Decay {
   T weight;
   bool maximize;
   template <class Options> explicit Decay(const Options& o) : weight(T(o.weight_decay)), maximize(o.maximize) {}
-  FLAMBEAU_INLINE Vec<T> operator()(const Lanes<T>& x, bool decoupled = false) const {
+  FLAMBEAU_INLINE Vec<T> operator()(const Position<T>& x, bool decoupled = false) const {
     Vec<T> g = maximize ? -x.grad : x.grad;
     return weight != 0 && !decoupled ? g + x.value * weight : g;
   }
@@ -103,7 +103,7 @@ struct Corrections {
 template <class T> struct Sgd {
   explicit Sgd(const SgdOptions& o) : options(o), decay(o), lr(T(o.lr)), momentum(T(o.momentum)), fresh(T(1 - o.dampening)) {}
   void begin(const Parameter& p) { buffered = p.state[0] != nullptr, first = p.step == 1; }
-  FLAMBEAU_INLINE void operator()(Lanes<T>& x) const {
+  FLAMBEAU_INLINE void operator()(Position<T>& x) const {
     Vec<T> g = decay(x);
     if (buffered) {
       x.a = first ? g : x.a * momentum + g * fresh;
@@ -126,7 +126,7 @@ template <class T> struct Adam {
     rate = T(options.lr / corrections.first);
     scale = T(1 / __builtin_sqrt(corrections.second));
   }
-  FLAMBEAU_INLINE void operator()(Lanes<T>& x) const {
+  FLAMBEAU_INLINE void operator()(Position<T>& x) const {
     Vec<T> g = decay(x, options.decoupled);
     x.a = x.a + (g - x.a) * keep1;
     x.b = x.b * beta2 + g * g * keep2;
@@ -144,7 +144,7 @@ template <class T> struct Rmsprop {
   explicit Rmsprop(const RmspropOptions& o)
       : options(o), decay(o), lr(T(o.lr)), alpha(T(o.alpha)), keep(T(1 - o.alpha)), eps(T(o.eps)), momentum(T(o.momentum)) {}
   void begin(const Parameter&) {}
-  FLAMBEAU_INLINE void operator()(Lanes<T>& x) const {
+  FLAMBEAU_INLINE void operator()(Position<T>& x) const {
     Vec<T> g = decay(x), spread;
     x.a = x.a * alpha + g * g * keep;
     spread = x.a;
@@ -164,7 +164,7 @@ template <class T> struct Rmsprop {
 template <class T> struct Adagrad {
   explicit Adagrad(const AdagradOptions& o) : options(o), decay(o), eps(T(o.eps)) {}
   void begin(const Parameter& p) { rate = T(options.lr / (1 + double(p.step - 1) * options.lr_decay)); }
-  FLAMBEAU_INLINE void operator()(Lanes<T>& x) const {
+  FLAMBEAU_INLINE void operator()(Position<T>& x) const {
     Vec<T> g = decay(x);
     x.a += g * g;
     x.value -= g * rate / (square_root<T>(x.a) + eps);
@@ -177,7 +177,7 @@ template <class T> struct Adagrad {
 template <class T> struct Adadelta {
   explicit Adadelta(const AdadeltaOptions& o) : decay(o), lr(T(o.lr)), rho(T(o.rho)), keep(T(1 - o.rho)), eps(T(o.eps)) {}
   void begin(const Parameter&) {}
-  FLAMBEAU_INLINE void operator()(Lanes<T>& x) const {
+  FLAMBEAU_INLINE void operator()(Position<T>& x) const {
     Vec<T> g = decay(x);
     x.a = x.a * rho + g * g * keep;
     Vec<T> change = square_root<T>(x.b + eps) / square_root<T>(x.a + eps) * g;
@@ -194,7 +194,7 @@ template <class T> struct Adamax {
     corrections.at(p.step, options.beta1, options.beta2);
     rate = T(options.lr / corrections.first);
   }
-  FLAMBEAU_INLINE void operator()(Lanes<T>& x) const {
+  FLAMBEAU_INLINE void operator()(Position<T>& x) const {
     Vec<T> g = decay(x);
     x.a = x.a + (g - x.a) * keep1;
     x.b = greater_of(absolute<T>(g) + eps, x.b * beta2);
@@ -221,7 +221,7 @@ template <class T> struct Nadam {
     moment_rate = T(options.lr * next / (1 - p.extra * next));
     scale = T(1 / __builtin_sqrt(corrections.second));
   }
-  FLAMBEAU_INLINE void operator()(Lanes<T>& x) const {
+  FLAMBEAU_INLINE void operator()(Position<T>& x) const {
     Vec<T> g = decay(x, options.decoupled);
     x.a = x.a + (g - x.a) * keep1;
     x.b = x.b * beta2 + g * g * keep2;
@@ -248,7 +248,7 @@ template <class T> struct Radam {
                                 : 1;
     rate = T(options.lr / corrections.first * rectified);
   }
-  FLAMBEAU_INLINE void operator()(Lanes<T>& x) const {
+  FLAMBEAU_INLINE void operator()(Position<T>& x) const {
     Vec<T> g = decay(x, options.decoupled);
     x.a = x.a + (g - x.a) * keep1;
     x.b = x.b * beta2 + g * g * keep2;
@@ -276,7 +276,7 @@ template <class T> void nadam(Parameter* list, int64_t count, const NadamOptions
 template <class T> void radam(Parameter* list, int64_t count, const RadamOptions& o) { run<T, Radam<T>>(list, count, o); }
 
 template <class T> double squares(const T* x, int64_t begin, int64_t end) {
-  constexpr int L = kLanes<T>;
+  constexpr int L = kSpan<T>;
   double total = 0;
   for (int64_t start = begin; start < end; start += 1024 * L) {
     int64_t stop = smaller_of(end, start + 1024 * L), i = start;

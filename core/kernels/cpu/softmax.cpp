@@ -18,7 +18,7 @@ template <class T> T exp_of(T x) {
 }
 
 template <class T> T row_max(const T* x, int64_t n) {
-  constexpr int L = kLanes<T>;
+  constexpr int L = kSpan<T>;
   Vec<T> a = splat(-kInfinity<T>), b = a, c = a, d = a;
   int64_t i = 0;
   for (; i + 4 * L <= n; i += 4 * L) {
@@ -33,7 +33,7 @@ template <class T> T row_max(const T* x, int64_t n) {
 
 // Sum of f over the row's vectors, in blocks so that long rows lose no accuracy.
 template <class T, class F> FLAMBEAU_INLINE T row_sum(int64_t n, F&& f) {
-  constexpr int64_t block = 64 * kLanes<T>;
+  constexpr int64_t block = 64 * kSpan<T>;
   Vec<T> total = {};
   for (int64_t begin = 0; begin < n; begin += block) {
     Vec<T> sum = {};
@@ -56,13 +56,13 @@ template <bool keep, class T> T exp_row(const T* x, T* y, int64_t n, T max) {
 // y[i] = f(i, span), bypassing the cache from the first aligned vector on if told so.
 template <class T, class F> FLAMBEAU_INLINE void write_row(T* y, int64_t n, bool stream, F&& f) {
   int64_t i = 0;
-  if (stream && n >= 4 * kLanes<T>) {
+  if (stream && n >= 4 * kSpan<T>) {
     int64_t head = int64_t(-uintptr_t(y) & (kVectorBytes - 1)) / int64_t(sizeof(T));
     if (head) {
       Part<T> span{int(head)};
       span.store(y, f(0, span));
     }
-    for (i = head; i + kLanes<T> <= n; i += kLanes<T>) store_through(y + i, f(i, Whole<T>{}));
+    for (i = head; i + kSpan<T> <= n; i += kSpan<T>) store_through(y + i, f(i, Whole<T>{}));
   }
   each_vector<T>(i, n, [&](int64_t k, auto span) FLAMBEAU_LAMBDA { span.store(y + k, f(k, span)); });
 }
@@ -101,13 +101,13 @@ template <class T> void log_softmax_rows(const T* x, T* y, int64_t rows, int64_t
 // Columns: one vector of neighbouring inner positions at a time, walking the axis with stride `inner`.
 enum class Column { Softmax, LogSoftmax, LogSumExp };
 template <Column kind, class T> void columns(const T* x, T* y, int64_t outer, int64_t n, int64_t inner) {
-  int64_t vectors = ceil_div(inner, kLanes<T>);
-  parallel_for(outer * vectors, grain_for(3 * n * kLanes<T>), [=](int64_t begin, int64_t end) {
+  int64_t vectors = ceil_div(inner, kSpan<T>);
+  parallel_for(outer * vectors, grain_for(3 * n * kSpan<T>), [=](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
-      int64_t o = task / vectors, at = task % vectors * kLanes<T>;
+      int64_t o = task / vectors, at = task % vectors * kSpan<T>;
       const T* from = x + o * n * inner + at;
       T* to = y + o * (kind == Column::LogSumExp ? 1 : n) * inner + at;
-      each_vector<T>(at, smaller_of(inner, at + kLanes<T>), [&](int64_t, auto span) FLAMBEAU_LAMBDA {
+      each_vector<T>(at, smaller_of(inner, at + kSpan<T>), [&](int64_t, auto span) FLAMBEAU_LAMBDA {
         Vec<T> max = splat(-kInfinity<T>), sum = {};
         for (int64_t i = 0; i < n; ++i) max = greater_of(span.load(from + i * inner), max);
         if (kind == Column::LogSumExp) max = absolute<T>(max) == splat(kInfinity<T>) ? Vec<T>{} : max;
@@ -124,7 +124,7 @@ template <Column kind, class T> void columns(const T* x, T* y, int64_t outer, in
           for (int64_t i = 0; i < n; ++i) span.store(to + i * inner, span.load(to + i * inner) * factor);
           return;
         }
-        for (int k = 0; k < kLanes<T>; ++k) sum[k] = log_of(sum[k]);
+        for (int k = 0; k < kSpan<T>; ++k) sum[k] = log_of(sum[k]);
         if (kind == Column::LogSumExp) return span.store(to, max + sum);
         for (int64_t i = 0; i < n; ++i) span.store(to + i * inner, span.load(from + i * inner) - max - sum);
       });
@@ -189,11 +189,11 @@ void backward(const void* grad, const void* yv, void* dxv, int64_t outer, int64_
     });
     return;
   }
-  int64_t vectors = ceil_div(inner, kLanes<T>);
-  parallel_for(outer * vectors, grain_for(3 * n * kLanes<T>), [=](int64_t begin, int64_t end) {
+  int64_t vectors = ceil_div(inner, kSpan<T>);
+  parallel_for(outer * vectors, grain_for(3 * n * kSpan<T>), [=](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
-      int64_t at = task % vectors * kLanes<T>, base = task / vectors * n * inner + at;
-      each_vector<T>(at, smaller_of(inner, at + kLanes<T>), [&](int64_t, auto span) FLAMBEAU_LAMBDA {
+      int64_t at = task % vectors * kSpan<T>, base = task / vectors * n * inner + at;
+      each_vector<T>(at, smaller_of(inner, at + kSpan<T>), [&](int64_t, auto span) FLAMBEAU_LAMBDA {
         Vec<T> sum = {};
         for (int64_t i = base; i < base + n * inner; i += inner)
           sum += logarithm ? span.load(g + i) : span.load(g + i) * span.load(y + i);
