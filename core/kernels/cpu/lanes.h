@@ -129,7 +129,25 @@ template <class T, class F> FLAMBEAU_INLINE void each_vector(int64_t begin, int6
   if (i < end) f(i, Part<T>{int(end - i)});
 }
 
-template <class V> FLAMBEAU_INLINE V greater_of(V a, V b) { return a > b ? a : b; }
+// a > b ? a : b, so b where one of them is nan
+FLAMBEAU_INLINE Vec<float> greater_of(Vec<float> a, Vec<float> b) {
+#if defined(__AVX512F__)
+  return (Vec<float>)_mm512_maskz_max_ps(__mmask16(-1), (__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+  return (Vec<float>)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+  return a > b ? a : b;
+#endif
+}
+FLAMBEAU_INLINE Vec<double> greater_of(Vec<double> a, Vec<double> b) {
+#if defined(__AVX512F__)
+  return (Vec<double>)_mm512_maskz_max_pd(__mmask8(-1), (__m512d)a, (__m512d)b);
+#elif defined(__AVX2__)
+  return (Vec<double>)_mm256_max_pd((__m256d)a, (__m256d)b);
+#else
+  return a > b ? a : b;
+#endif
+}
 
 template <class T> FLAMBEAU_INLINE T sum_lanes(Vec<T> v) {
   T a[kSpan<T>];
@@ -169,11 +187,13 @@ template <class T> FLAMBEAU_INLINE Vec<T> absolute(Vec<T> v) {
   return (Vec<T>)((VecMask<T>)v & ~(VecMask<T>)splat(T(-0.0)));
 }
 
-// exp for x <= 0 (or NaN): 0 below the normal range, within 2 ulp elsewhere.
+// exp for x <= 0 (or nan): 0 below the normal range, within 2 ulp elsewhere.
 template <class T> FLAMBEAU_INLINE Vec<T> exp_nonpositive(Vec<T> x) {
   constexpr bool single = sizeof(T) == 4;
-  const T lowest = single ? T(-87.3365f) : T(-708.39), magic = single ? T(0x1.8p23f) : T(0x1.8p52);
-  Vec<T> clamped = x < splat(lowest) ? splat(lowest) : x;
+  constexpr int bits = single ? 23 : 52;
+  // Adding 1.5 * 2^bits rounds to a whole number; the exponent's bias rides along in the lowest bits.
+  const T lowest = single ? T(-87.3365f) : T(-708.39), magic = single ? T(0x1.8p23f + 127) : T(0x1.8p52 + 1023);
+  Vec<T> clamped = greater_of(splat(lowest), x);
   Vec<T> shifted = clamped * T(1.44269504088896340736) + magic;
   Vec<T> n = shifted - magic, p;
   Vec<T> r = clamped - n * (single ? T(0x1.62e4p-1) : T(0x1.62e42fefa0000p-1));
@@ -194,9 +214,7 @@ template <class T> FLAMBEAU_INLINE Vec<T> exp_nonpositive(Vec<T> x) {
       p = p * r + T(1 / factorial);
     }
   }
-  constexpr int bits = single ? 23 : 52, bias = single ? 127 : 1023;
-  VecMask<T> exponent = (VecMask<T>)shifted - (VecMask<T>)splat(magic) + bias;
-  Vec<T> y = p * (Vec<T>)(exponent << bits);
+  Vec<T> y = p * (Vec<T>)((VecMask<T>)shifted << bits);
   return x < splat(lowest) ? Vec<T>{} : y;
 }
 
