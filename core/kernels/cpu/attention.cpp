@@ -3,7 +3,7 @@
 // logsumexp (backward).
 #include "kernels/cpu/attention.h"
 #include "base/allocator.h"
-#include "kernels/cpu/lanes.h"
+#include "kernels/cpu/lanes_math.h"
 
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {

@@ -187,37 +187,6 @@ template <class T> FLAMBEAU_INLINE Vec<T> absolute(Vec<T> v) {
   return (Vec<T>)((VecMask<T>)v & ~(VecMask<T>)splat(T(-0.0)));
 }
 
-// exp for x <= 0 (or nan): 0 below the normal range, within 2 ulp elsewhere.
-template <class T> FLAMBEAU_INLINE Vec<T> exp_nonpositive(Vec<T> x) {
-  constexpr bool single = sizeof(T) == 4;
-  constexpr int bits = single ? 23 : 52;
-  // Adding 1.5 * 2^bits rounds to a whole number; the exponent's bias rides along in the lowest bits.
-  const T lowest = single ? T(-87.3365f) : T(-708.39), magic = single ? T(0x1.8p23f + 127) : T(0x1.8p52 + 1023);
-  Vec<T> clamped = greater_of(splat(lowest), x);
-  Vec<T> shifted = clamped * T(1.44269504088896340736) + magic;
-  Vec<T> n = shifted - magic, p;
-  Vec<T> r = clamped - n * (single ? T(0x1.62e4p-1) : T(0x1.62e42fefa0000p-1));
-  r = r - n * (single ? T(0x1.7f7d1cf79abcap-20) : T(0x1.cf79abc9e3b3ap-40));
-  if constexpr (single) {
-    p = splat(T(1.0 / 720));
-    p = p * r + T(1.0 / 120);
-    p = p * r + T(1.0 / 24);
-    p = p * r + T(1.0 / 6);
-    p = p * r + T(0.5);
-    p = p * r + T(1);
-    p = p * r + T(1);
-  } else {
-    p = splat(T(1.0 / 479001600));
-    double factorial = 479001600;
-    for (int k = 12; k >= 1; --k) {
-      factorial /= k;
-      p = p * r + T(1 / factorial);
-    }
-  }
-  Vec<T> y = p * (Vec<T>)((VecMask<T>)shifted << bits);
-  return x < splat(lowest) ? Vec<T>{} : y;
-}
-
 FLAMBEAU_INLINE int64_t smaller_of(int64_t a, int64_t b) { return a < b ? a : b; }
 FLAMBEAU_INLINE int64_t larger_of(int64_t a, int64_t b) { return a > b ? a : b; }
 FLAMBEAU_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }

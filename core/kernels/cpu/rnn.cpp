@@ -1,29 +1,9 @@
 // Pointwise halves of LSTM and GRU cells.
 #include "kernels/cpu/rnn.h"
-#include "kernels/cpu/lanes.h"
+#include "kernels/cpu/lanes_math.h"
 
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
-
-// Both through exp of a number that is not positive, so nothing overflows.
-template <class T> FLAMBEAU_INLINE Vec<T> sigmoid_of(Vec<T> x) {
-  Vec<T> e = exp_nonpositive<T>(-absolute<T>(x)), top = x < Vec<T>{} ? e : splat(T(1));
-  return top / (e + T(1));
-}
-template <class T> FLAMBEAU_INLINE Vec<T> tanh_of(Vec<T> x) {
-  Vec<T> a = absolute<T>(x), e = exp_nonpositive<T>(a * T(-2)), y = (splat(T(1)) - e) / (e + T(1));
-  // 1 - e loses digits near zero: there the odd series up to x^9 is exact enough (x^13 and on for float64).
-  Vec<T> z = x * x, series;
-  if constexpr (sizeof(T) == 4) {
-    series = (((z * T(62.0 / 2835) - T(17.0 / 315)) * z + T(2.0 / 15)) * z - T(1.0 / 3)) * z;
-    series = a < splat(T(0.25)) ? a + a * series : y;
-  } else {
-    series = ((((((z * T(21844.0 / 6081075) - T(1382.0 / 155925)) * z + T(62.0 / 2835)) * z - T(17.0 / 315)) * z + T(2.0 / 15)) * z - T(1.0 / 3)) * z);
-    series = a < splat(T(0.03)) ? a + a * series : y;
-  }
-  VecMask<T> sign = (VecMask<T>)x & (VecMask<T>)splat(T(-0.0));
-  return (Vec<T>)((VecMask<T>)series | sign);
-}
 
 template <class T> const T* at(const void* p, int64_t offset) { return p ? static_cast<const T*>(p) + offset : nullptr; }
 template <class T> T* at(void* p, int64_t offset) { return p ? static_cast<T*>(p) + offset : nullptr; }
@@ -44,10 +24,10 @@ void lstm_cell(const void* input_gates, const void* hidden_gates, const void* bi
           if (b) v += span.load(b + i * H + k);
           return v;
         };
-        Vec<T> in = sigmoid_of<T>(gate(0)), forget = sigmoid_of<T>(gate(1)), cell = tanh_of<T>(gate(2)), out = sigmoid_of<T>(gate(3));
+        Vec<T> in = sigmoid(gate(0)), forget = sigmoid(gate(1)), cell = tanh(gate(2)), out = sigmoid(gate(3));
         Vec<T> c = forget * span.load(c0 + k) + in * cell;
         span.store(c1 + k, c);
-        span.store(h + k, out * tanh_of<T>(c));
+        span.store(h + k, out * tanh(c));
         if (!save) return;
         span.store(save + k, in);
         span.store(save + H + k, forget);
@@ -70,7 +50,7 @@ void lstm_cell_backward(const void* dh, const void* dh_next, const void* dc, con
       T *to = at<T>(dgates, r * s.input_row), *d0 = at<T>(dc_prev, r * H);
       each_vector<T>(0, H, [&](int64_t k, auto span) FLAMBEAU_LAMBDA {
         Vec<T> in = span.load(save + k), forget = span.load(save + H + k), cell = span.load(save + 2 * H + k);
-        Vec<T> out = span.load(save + 3 * H + k), t = tanh_of<T>(span.load(c1 + k)), g = {};
+        Vec<T> out = span.load(save + 3 * H + k), t = tanh(span.load(c1 + k)), g = {};
         if (gh) g = span.load(gh + k);
         if (gn) g += span.load(gn + k);
         Vec<T> d = g * out * (one - t * t);
@@ -101,8 +81,8 @@ void gru_cell(const void* input_gates, const void* hidden_gates, const void* inp
         auto from_hidden = [&](int64_t i) FLAMBEAU_LAMBDA {
           return bh ? span.load(hg + i * H + k) + span.load(bh + i * H + k) : span.load(hg + i * H + k);
         };
-        Vec<T> reset = sigmoid_of<T>(from_input(0) + from_hidden(0)), keep = sigmoid_of<T>(from_input(1) + from_hidden(1));
-        Vec<T> hidden = from_hidden(2), fresh = tanh_of<T>(from_input(2) + reset * hidden);
+        Vec<T> reset = sigmoid(from_input(0) + from_hidden(0)), keep = sigmoid(from_input(1) + from_hidden(1));
+        Vec<T> hidden = from_hidden(2), fresh = tanh(from_input(2) + reset * hidden);
         span.store(h + k, fresh + keep * (span.load(h0 + k) - fresh));
         if (!save) return;
         span.store(save + k, reset);

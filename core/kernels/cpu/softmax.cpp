@@ -1,7 +1,7 @@
 // Softmax, log-softmax, cross entropy and negative log likelihood.
 #include "kernels/cpu/softmax.h"
 #include "base/allocator.h"
-#include "kernels/cpu/lanes.h"
+#include "kernels/cpu/lanes_math.h"
 
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
