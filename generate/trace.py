@@ -119,7 +119,7 @@ class Graph:
                 if one.op == "const" and one.value == 1 and other.kind != "const":
                     return other
         if "mask" in kinds:
-            if op not in ("and", "or", "xor", "not") or any(k != "mask" for k in kinds):
+            if op not in ("and", "or", "xor", "not") or any(k != "mask" and (self.inline or k != "any") for k in kinds):
                 self.fail(f"{op} of {' and '.join(kinds)}; a mask takes & | ^ ~ with masks, or where(mask, a, b)")
             return self.node(f"mask_{op}", args, kind="mask")
         kind = max(kinds, key=RANK.__getitem__)
@@ -230,7 +230,7 @@ class Trace:
             mine = frozenset({"complex64": "float32", "complex128": "float64"}.get(d, d) for d in dtypes) if real else dtypes
             if node.op == "const":
                 whole = dtypes & (INTEGRAL | BOOL)
-                if isinstance(node.value, float) and not node.value.is_integer() and whole:
+                if isinstance(node.value, float) and not node.value.is_integer() and abs(node.value) != float("inf") and whole:
                     self.graph.fail(f"the constant {node.value} in a formula for {', '.join(sorted(whole))}")
             elif node.op.startswith("m."):
                 if missing := mine - INTRINSICS[node.op[2:]].dtypes:

@@ -16,7 +16,7 @@ activation("relu", "input", lambda x: where(x <= 0, 0, x), lambda g, result: whe
     "The element where it is positive, 0 elsewhere.", dtypes=REAL, namespace="", method=True,
     aliases="nn.functional.relu", domain=((0.1, 3),), reference="np.maximum(input, 0)")
 activation("relu6", "input", lambda x: m.minimum(m.maximum(x, 0), 6),
-    lambda g, input: where((input <= 0) | (input >= 6), 0, g),
+    lambda g, input: where((input > 0) & (input < 6), g, 0),
     "relu with a ceiling of 6.", dtypes=REAL, domain=((0.1, 5),), reference="np.clip(input, 0, 6)")
 activation("leaky_relu", "input, negative_slope: number = 0.01",
     lambda x, slope: where(x > 0, x, x * slope),
@@ -95,21 +95,21 @@ activation("logsigmoid", "input", lambda x: m.minimum(x, 0) - m.log1p(m.exp(-m.a
 
 activation("hardtanh", "input, min_val: number = -1.0, max_val: number = 1.0",
     lambda x, low, high: m.minimum(m.maximum(x, low), high),
-    lambda g, input, min_val, max_val: where((input <= min_val) | (input >= max_val), 0, g),
+    lambda g, input, min_val, max_val: where((input > min_val) & (input < max_val), g, 0),
     "The element, moved into the interval from `min_val` to `max_val`.", dtypes=REAL,
     reference="np.clip(input, min_val, max_val)")
 activation("hardsigmoid", "input", lambda x: m.minimum(m.maximum(x + 3, 0), 6) / 6,
     lambda g, input: where((input > -3) & (input < 3), g / 6, 0),
     "A sigmoid of three straight lines: (x + 3) / 6 between 0 and 1.", reference="np.clip(input + 3, 0, 6) / 6")
 activation("hardswish", "input", lambda x: x * m.minimum(m.maximum(x + 3, 0), 6) / 6,
-    lambda g, input: where(input < -3, 0, where(input <= 3, g * (input / 3 + 0.5), g)),
+    lambda g, input: where(input <= -3, 0, where(input < 3, g * (input / 3 + 0.5), g)),
     "x hardsigmoid(x).", reference="input * np.clip(input + 3, 0, 6) / 6")
 activation("hardshrink", "input, lambd: number = 0.5", lambda x, l: where((x >= -l) & (x <= l), 0, x),
-    lambda g, input, lambd: where((input >= -lambd) & (input <= lambd), 0, g),
+    lambda g, input, lambd: where((input < -lambd) | (input > lambd), g, 0),
     "0 within `lambd` of zero, the element elsewhere.", inplace=False, aliases="hardshrink",
     reference="np.where(np.abs(input) <= lambd, 0, input)")
 activation("softshrink", "input, lambd: number = 0.5",
     lambda x, l: where(x > l, x - l, where(x < -l, x + l, where(m.isnan(x), x, 0))),
-    lambda g, input, lambd: where((input >= -lambd) & (input <= lambd), 0, g),
+    lambda g, input, lambd: where((input < -lambd) | (input > lambd), g, 0),
     "The element moved `lambd` towards zero, 0 if that crosses it.", inplace=False,
     reference="np.sign(input) * np.maximum(np.abs(input) - lambd, 0)")

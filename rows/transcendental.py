@@ -42,7 +42,8 @@ function("atanh", m.atanh, lambda g, input: g / (1 - input * input), "The invers
 function("sigmoid", m.sigmoid, lambda g, result: g * ((1 - result) * result),
     "The logistic function 1 / (1 + exp(-x)).", aliases="special.expit", reference="1 / (1 + np.exp(-input))")
 
-function("logit", lambda x: m.log(x / (1 - x)), lambda g, input: g / (input * (1 - input)),
+function("logit", lambda x: m.log(x / (1 - x)), lambda g, input: where(
+    (input < 0) | (input > 1), float("nan"), g / (input * (1 - input))),
     "The inverse of the logistic function: log(x / (1 - x)).", dtypes=FLOAT, domain=((0.05, 0.95),),
     aliases="special.logit", reference="np.log(input / (1 - input))")
 function("sinc", lambda x: where(x == 0, 1, m.sin(x * PI) / (x * PI)),
@@ -52,7 +53,8 @@ function("sinc", lambda x: where(x == 0, 1, m.sin(x * PI) / (x * PI)),
 
 elementwise("atan2", "input, other", FLOAT, m.atan2,
     lambda g, input, other: (
-        g * (other / (input * input + other * other)), g * (-input / (input * input + other * other))),
+        where((input == 0) & (other == 0), 0, g * (other / (input * input + other * other))),
+        where((input == 0) & (other == 0), 0, g * (-input / (input * input + other * other)))),
     promote="float", aliases="arctan2", reference="np.arctan2(input, other)",
     doc="The angle of the point (`other`, `input`), right in all four quadrants.")
 

@@ -26,7 +26,9 @@ constexpr size_t kSeedAt = 0, kLeftAt = 8, kSeededAt = 12, kNextAt = 16, kWordsA
 constexpr size_t kNormalAt = kWordsAt + 8 * Mt19937::kWords + 8, kHasNormalAt = kNormalAt + 16;
 
 template <class T>
-void put(unsigned char* bytes, size_t at, T value) { std::memcpy(bytes + at, &value, sizeof value); }
+void put(unsigned char* bytes, size_t at, T value) {
+  std::memcpy(bytes + at, &value, sizeof value);
+}
 
 template <class T>
 T get(const unsigned char* bytes, size_t at) {
@@ -111,7 +113,8 @@ void Generator::get_state(unsigned char* bytes) const {
 
 void Generator::set_state(const unsigned char* bytes, size_t size) {
   if (size != kStateBytes)
-    fail(ErrorKind::Runtime, "RNG state is wrong size\nset_state: expected ", kStateBytes, " bytes of uint8; got ", size);
+    fail(ErrorKind::Runtime, "RNG state is wrong size\nset_state: expected ", kStateBytes, " bytes of uint8; got ",
+         size);
   auto left = get<int32_t>(bytes, kLeftAt);
   auto next = get<uint64_t>(bytes, kNextAt);
   bool valid = get<int32_t>(bytes, kSeededAt) == 1 && left >= 1 && left <= Mt19937::kWords && next <= Mt19937::kWords;
@@ -122,8 +125,7 @@ void Generator::set_state(const unsigned char* bytes, size_t size) {
   initial_seed_ = get<uint64_t>(bytes, kSeedAt);
   engine.fresh = fresh;
   engine.used = fresh ? Mt19937::kWords : int(next);
-  for (int i = 0; i < Mt19937::kWords; i++)
-    engine.state[i] = uint32_t(get<uint64_t>(bytes, kWordsAt + 8 * size_t(i)));
+  for (int i = 0; i < Mt19937::kWords; i++) engine.state[i] = uint32_t(get<uint64_t>(bytes, kWordsAt + 8 * size_t(i)));
   kept_normal_ = get<double>(bytes, kNormalAt);
   has_kept_normal_ = get<int32_t>(bytes, kHasNormalAt) != 0;
 }

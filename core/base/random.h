@@ -11,12 +11,12 @@ namespace flambeau {
 struct Mt19937 {
   static constexpr int kWords = 624;
   uint32_t state[kWords];
-  int used = kWords;   // words of `state` given out; at kWords the recurrence must run
-  bool fresh = true;   // seeded and never drawn from: the saved form tells this apart from used == kWords
+  int used = kWords;  // words of `state` given out; at kWords the recurrence must run
+  bool fresh = true;  // seeded and never drawn from: the saved form tells this apart from used == kWords
 
   void seed(uint32_t seed);
-  void refill();       // the next kWords words of the recurrence
-  uint32_t next();     // one tempered word
+  void refill();    // the next kWords words of the recurrence
+  uint32_t next();  // one tempered word
 };
 
 // Not safe by itself: whoever draws holds `mutex` for the whole of one operation, so that its numbers are consecutive.
@@ -26,17 +26,17 @@ class Generator {
   static constexpr size_t kStateBytes = 5056;
 
   explicit Generator(uint64_t seed = kDefaultSeed) { this->seed(seed); }
-  void seed(uint64_t seed);                 // forgets the kept normal number too
+  void seed(uint64_t seed);  // forgets the kept normal number too
   uint64_t initial_seed() const { return initial_seed_; }
-  uint64_t seed_from_system();              // a seed nobody can guess; returns it
+  uint64_t seed_from_system();  // a seed nobody can guess; returns it
 
   uint32_t random32() { return engine.next(); }
-  uint64_t random64();                      // two words, the first one high
-  float uniform_float();                    // [0, 1): 24 bits of one word
-  double uniform_double();                  // [0, 1): 53 bits of two words
-  double normal_double();                   // Box-Muller's method yields two; the second is kept for the next call
+  uint64_t random64();      // two words, the first one high
+  float uniform_float();    // [0, 1): 24 bits of one word
+  double uniform_double();  // [0, 1): 53 bits of two words
+  double normal_double();   // Box-Muller's method yields two; the second is kept for the next call
 
-  void get_state(unsigned char* bytes) const;               // kStateBytes, little endian, as torch.get_rng_state() has them
+  void get_state(unsigned char* bytes) const;  // kStateBytes, little endian, as torch.get_rng_state() has them
   void set_state(const unsigned char* bytes, size_t size);  // Error(Runtime) unless they are such a state
 
   Mt19937 engine;

@@ -36,11 +36,16 @@ void fill_from_doubles(Generator& g, T* out, int64_t n, F&& f) {
 template <class F>
 void fill_real(const char* name, Generator& g, DType dtype, void* out, int64_t n, F&& f) {
   switch (dtype) {
-    case DType::Float16: return fill_from_doubles(g, static_cast<Half*>(out), n, f);
-    case DType::BFloat16: return fill_from_doubles(g, static_cast<BFloat16*>(out), n, f);
-    case DType::Float32: return fill_from_doubles(g, static_cast<float*>(out), n, f);
-    case DType::Float64: return fill_from_doubles(g, static_cast<double*>(out), n, f);
-    default: no_kernel(name, dtype);
+    case DType::Float16:
+      return fill_from_doubles(g, static_cast<Half*>(out), n, f);
+    case DType::BFloat16:
+      return fill_from_doubles(g, static_cast<BFloat16*>(out), n, f);
+    case DType::Float32:
+      return fill_from_doubles(g, static_cast<float*>(out), n, f);
+    case DType::Float64:
+      return fill_from_doubles(g, static_cast<double*>(out), n, f);
+    default:
+      no_kernel(name, dtype);
   }
 }
 
@@ -155,8 +160,10 @@ void flip_each(Generator& g, T* out, const P* p, int64_t n) {
           fail(ErrorKind::Runtime, "Expected p_in >= 0 && p_in <= 1 to be true, but got false.\n",
                "bernoulli: expected probabilities in [0, 1]; got ", probability, " at element ", first + i);
         double u;
-        if (wide) u = double((uint64_t(words[2 * i]) << 32 | words[2 * i + 1]) & 0x1fffffffffffff) * 0x1p-53;
-        else u = double(words[i] & 0xffffff) * 0x1p-24;
+        if (wide)
+          u = double((uint64_t(words[2 * i]) << 32 | words[2 * i + 1]) & 0x1fffffffffffff) * 0x1p-53;
+        else
+          u = double(words[i] & 0xffffff) * 0x1p-24;
         out[first + i] = from_double<T>(u < probability ? 1 : 0);
       }
     });
@@ -185,19 +192,24 @@ void drop(Generator& g, const T* x, T* out, bool* mask, int64_t n, double p) {
 void uniform(Generator& g, DType dtype, void* out, int64_t n, double from, double to) {
   if (dtype == DType::Complex64 || dtype == DType::Complex128) return uniform(g, real_of(dtype), out, 2 * n, from, to);
   if (!is_floating(dtype)) no_kernel("check_uniform_bounds", dtype);
-  check(from <= to, "uniform_ expects to return a [from, to) range, but found from=", number(from), " > to=",
-        number(to));
+  check(from <= to, "uniform_ expects to return a [from, to) range, but found from=", number(from),
+        " > to=", number(to));
   double largest = largest_of(dtype);
   check(from >= -largest && from <= largest, "from is out of bounds for ", name_of(dtype));
   check(to >= -largest && to <= largest, "to is out of bounds for ", name_of(dtype));
   check(to - from <= largest, "uniform_ expects to-from <= std::numeric_limits<", type_title(dtype),
-        ">::max(), but found to=", number(to), " and from=", number(from), " which result in to-from to exceed the limit");
+        ">::max(), but found to=", number(to), " and from=", number(from),
+        " which result in to-from to exceed the limit");
   std::lock_guard lock(g.mutex);
   switch (dtype) {
-    case DType::Float16: return uniform_half(g, static_cast<Half*>(out), n, float(from), float(to));
-    case DType::BFloat16: return uniform_half(g, static_cast<BFloat16*>(out), n, float(from), float(to));
-    case DType::Float32: return uniform_float(g, static_cast<float*>(out), n, float(from), float(to));
-    default: return uniform_double(g, static_cast<double*>(out), n, from, to);
+    case DType::Float16:
+      return uniform_half(g, static_cast<Half*>(out), n, float(from), float(to));
+    case DType::BFloat16:
+      return uniform_half(g, static_cast<BFloat16*>(out), n, float(from), float(to));
+    case DType::Float32:
+      return uniform_float(g, static_cast<float*>(out), n, float(from), float(to));
+    default:
+      return uniform_double(g, static_cast<double*>(out), n, from, to);
   }
 }
 
@@ -235,12 +247,32 @@ void log_normal(Generator& g, DType dtype, void* out, int64_t n, double mean, do
 }
 
 void exponential(Generator& g, DType dtype, void* out, int64_t n, double lambda) {
-  check(is_floating(dtype), "Exponential distribution is a continuous probability distribution. dtype must be a floating ",
+  check(is_floating(dtype),
+        "Exponential distribution is a continuous probability distribution. dtype must be a floating ",
         "point but you specified ", type_title(dtype));
   check(lambda > 0, "exponential_ expects lambda > 0.0, but found lambda=", number(lambda));
   std::lock_guard lock(g.mutex);
   double scale = -1 / lambda;
-  fill_real("exponential_", g, dtype, out, n, [scale](double u) { return scale * std::log1p(-u); });
+  if (dtype == DType::Float64)  // to the last bit of the C library's logarithm
+    return fill_from_doubles(g, static_cast<double*>(out), n, [scale](double u) { return scale * std::log1p(-u); });
+  visit_floating(dtype, [&]<class T>() {
+    blocks_of_words(g, n, 2, [&](const uint32_t* words, int64_t first, int64_t count) {
+      parallel_for(count, 8192, [&](int64_t begin, int64_t end) {
+        T* to = static_cast<T*>(out) + first;
+        if constexpr (std::is_same_v<T, float>) {
+          kernel().exponential_float(words + 2 * begin, to + begin, end - begin, scale);
+        } else {
+          constexpr int64_t kPiece = 512;
+          float piece[kPiece];
+          for (int64_t i = begin; i < end; i += kPiece) {
+            int64_t some = end - i < kPiece ? end - i : kPiece;
+            kernel().exponential_float(words + 2 * i, piece, some, scale);
+            for (int64_t j = 0; j < some; j++) to[i + j] = from_double<T>(double(piece[j]));
+          }
+        }
+      });
+    });
+  });
 }
 
 void cauchy(Generator& g, DType dtype, void* out, int64_t n, double median, double sigma) {
@@ -248,8 +280,7 @@ void cauchy(Generator& g, DType dtype, void* out, int64_t n, double median, doub
         "point but you specified ", name_of(dtype));
   check(sigma > 0, "cauchy_ expects sigma > 0.0, but found sigma=", number(sigma));
   std::lock_guard lock(g.mutex);
-  fill_real("cauchy_", g, dtype, out, n,
-            [=](double u) { return std::fma(sigma, std::tan(M_PI * (u - 0.5)), median); });
+  fill_real("cauchy_", g, dtype, out, n, [=](double u) { return std::fma(sigma, std::tan(M_PI * (u - 0.5)), median); });
 }
 
 void geometric(Generator& g, DType dtype, void* out, int64_t n, double p) {
@@ -302,8 +333,8 @@ void dropout(Generator& g, DType dtype, const void* x, void* out, bool* mask, in
   check(p >= 0 && p <= 1, "dropout probability has to be between 0 and 1, but got ", number(p));
   if (!is_floating(dtype)) no_kernel("dropout", dtype);
   visit_floating(dtype, [&]<class T>() {
-    auto *from = static_cast<const T*>(x);
-    auto *to = static_cast<T*>(out);
+    auto* from = static_cast<const T*>(x);
+    auto* to = static_cast<T*>(out);
     if (p == 0 || p == 1) {
       std::memset(mask, p == 0, size_t(n));
       for (int64_t i = 0; i < n; i++) to[i] = p == 0 ? from[i] : from_product<T>(to_double(from[i]), 0);

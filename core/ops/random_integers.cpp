@@ -21,8 +21,10 @@ void fill_range(Generator& g, T* out, int64_t n, int64_t from, uint64_t range, b
     parallel_for(count, 8192, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++) {
         uint64_t bits;
-        if (!wide) bits = range == 0 ? words[i] : words[i] % uint32_t(range);
-        else bits = uint64_t(words[2 * i]) << 32 | words[2 * i + 1], bits = range == 0 ? bits : bits % range;
+        if (!wide)
+          bits = range == 0 ? words[i] : words[i] % uint32_t(range);
+        else
+          bits = uint64_t(words[2 * i]) << 32 | words[2 * i + 1], bits = range == 0 ? bits : bits % range;
         out[first + i] = from_integer<T>(int64_t(range == 0 ? bits : bits + uint64_t(from)));
       }
     });
@@ -34,27 +36,43 @@ struct Bounds {
 };
 Bounds bounds_of(DType t) {  // of integral types: what they hold; of floating ones: integers without gaps
   switch (t) {
-    case DType::Bool: return {0, 1};
-    case DType::UInt8: return {0, 255};
-    case DType::Int8: return {-128, 127};
-    case DType::Int16: return {-32768, 32767};
-    case DType::Int32: return {INT32_MIN, INT32_MAX};
-    case DType::Float16: return {-(1 << 11), 1 << 11};
-    case DType::BFloat16: return {-(1 << 8), 1 << 8};
-    case DType::Float32: return {-(1 << 24), 1 << 24};
-    case DType::Float64: return {-(int64_t(1) << 53), int64_t(1) << 53};
-    default: return {INT64_MIN, INT64_MAX};
+    case DType::Bool:
+      return {0, 1};
+    case DType::UInt8:
+      return {0, 255};
+    case DType::Int8:
+      return {-128, 127};
+    case DType::Int16:
+      return {-32768, 32767};
+    case DType::Int32:
+      return {INT32_MIN, INT32_MAX};
+    case DType::Float16:
+      return {-(1 << 11), 1 << 11};
+    case DType::BFloat16:
+      return {-(1 << 8), 1 << 8};
+    case DType::Float32:
+      return {-(1 << 24), 1 << 24};
+    case DType::Float64:
+      return {-(int64_t(1) << 53), int64_t(1) << 53};
+    default:
+      return {INT64_MIN, INT64_MAX};
   }
 }
 
 const char* c_name(DType t) {  // as PyTorch's range errors name types
   switch (t) {
-    case DType::Bool: return "bool";
-    case DType::UInt8: return "unsigned char";
-    case DType::Int8: return "signed char";
-    case DType::Int16: return "short";
-    case DType::Int32: return "int";
-    default: return "long";
+    case DType::Bool:
+      return "bool";
+    case DType::UInt8:
+      return "unsigned char";
+    case DType::Int8:
+      return "signed char";
+    case DType::Int16:
+      return "short";
+    case DType::Int32:
+      return "int";
+    default:
+      return "long";
   }
 }
 
@@ -102,8 +120,9 @@ void sample_with_replacement(Generator& g, const T* weights, int64_t rows, int64
     sums.data[columns - 1] = 1;
     for (int64_t s = 0; s < samples; s++) {
       double u = g.uniform_double();
-      out[row * samples + s] = std::lower_bound(sums.data, sums.data + columns, u,
-                                                [](Sum sum, double u) { return double(sum) < u; }) - sums.data;
+      out[row * samples + s] =
+          std::lower_bound(sums.data, sums.data + columns, u, [](Sum sum, double u) { return double(sum) < u; }) -
+          sums.data;
     }
   }
 }
@@ -174,7 +193,8 @@ void permutation(Generator& g, DType dtype, void* out, int64_t n) {
   Bounds bounds = bounds_of(dtype);
   if (is_integral(dtype))
     check(n <= 1 || n - 1 <= bounds.high, "value cannot be converted to type ", c_name(dtype), " without overflow");
-  else check(n <= bounds.high + 1, "n cannot be greater than ", bounds.high + 1, " for ", type_title(dtype), " type.");
+  else
+    check(n <= bounds.high + 1, "n cannot be greater than ", bounds.high + 1, " for ", type_title(dtype), " type.");
   std::lock_guard lock(g.mutex);
   visit_real(dtype, [&]<class T>() {
     T* values = static_cast<T*>(out);
@@ -189,8 +209,8 @@ void permutation(Generator& g, DType dtype, void* out, int64_t n) {
       });
       return;
     }
-    for (int64_t i = 0; i < n - 1; i++)
-      std::swap(values[i], values[i + int64_t(g.random64() % uint64_t(n - i))]);
+    // Larger ones take two words each; here PyTorch's order is another.
+    for (int64_t i = 0; i < n - 1; i++) std::swap(values[i], values[i + int64_t(g.random64() % uint64_t(n - i))]);
   });
 }
 
@@ -198,14 +218,15 @@ void multinomial(Generator& g, DType dtype, const void* weights, int64_t rows, i
                  bool replacement, int64_t* out) {
   check(is_floating(dtype), "multinomial only supports floating-point dtypes for input, got: ", type_title(dtype));
   check(samples > 0, "cannot sample n_sample <= 0 samples");
-  check(replacement || samples <= columns,
-        "cannot sample n_sample > prob_dist.size(-1) samples without replacement");
+  check(replacement || samples <= columns, "cannot sample n_sample > prob_dist.size(-1) samples without replacement");
   check(rows == 0 || columns > 0, "invalid multinomial distribution (sum of probabilities <= 0)");
   std::lock_guard lock(g.mutex);
   visit_floating(dtype, [&]<class T>() {
     auto* w = static_cast<const T*>(weights);
-    if (replacement && samples > 1) sample_with_replacement(g, w, rows, columns, samples, out);
-    else sample_by_race(g, w, rows, columns, samples, out);
+    if (replacement && samples > 1)
+      sample_with_replacement(g, w, rows, columns, samples, out);
+    else
+      sample_by_race(g, w, rows, columns, samples, out);
   });
 }
 

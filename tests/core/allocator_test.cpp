@@ -123,7 +123,8 @@ TEST(allocate_stress_over_threads) {  // blocks are made in one thread and freed
           deallocate(b.data, b.bytes);
         }
         for (int i = 0; i < 3000; i++) {
-          if (live.size() < 40 || random() % 2) live.push_back(make(random));
+          if (live.size() < 40 || random() % 2)
+            live.push_back(make(random));
           else {
             std::swap(live[random() % live.size()], live.back());
             damaged += !intact(live.back());

@@ -56,7 +56,8 @@ TEST(parallel_rethrows_the_bodys_exception_and_goes_on) {
   Threads scope(4);
   for (int i = 0; i < 50; i++) {
     EXPECT_THROW(parallel_for(100, 1, [&](int64_t b, int64_t) { check(b != 37, "chunk 37"); }), Error, "chunk 37");
-    EXPECT_THROW(parallel_for(100, 1, [](int64_t, int64_t) { throw std::logic_error("all"); }), std::logic_error, "all");
+    EXPECT_THROW(parallel_for(100, 1, [](int64_t, int64_t) { throw std::logic_error("all"); }), std::logic_error,
+                 "all");
     EXPECT(covers_once(100, 1));
   }
   EXPECT(!in_parallel());
@@ -107,7 +108,11 @@ TEST(parallel_callers_from_several_threads) {
 TEST(parallel_hooks_surround_parallel_regions_only) {
   static std::atomic<int> left, entered;
   left = entered = 0;
-  set_region_hooks({[]() -> void* { left++; return &left; }, [](void* token) { entered += token == &left; }});
+  set_region_hooks({[]() -> void* {
+                      left++;
+                      return &left;
+                    },
+                    [](void* token) { entered += token == &left; }});
   {
     Threads scope(1);
     parallel_for(10, 1, [](int64_t, int64_t) {});

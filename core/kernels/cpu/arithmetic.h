@@ -166,7 +166,10 @@ FLAMBEAU_INLINE V remainder(V a, V b) {  // the sign of b
 template <class V>
 FLAMBEAU_INLINE V floor_divide(V a, V b) {
   if constexpr (is_float_lane<V>) {  // exact remainder first, so that the quotient is never one too large
-    const V r = remainder(a, b), q = (a - r) / b, f = floor(q);
+    const V r = fmod(a, b);
+    V q = (a - r) / b;
+    q = select((r != V{}) & ((r < V{}) ^ (b < V{})), q - constant<V>(1), q);
+    const V f = floor(q);
     const V whole = select(q - f > constant<V>(0.5), f + constant<V>(1), f);
     return select(b == V{}, a / b, select(q == V{}, copysign(V{}, a / b), whole));
   } else {

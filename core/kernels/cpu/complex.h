@@ -138,8 +138,8 @@ T_ Complex<T> acosh(Complex<T> x) {
   return {std::asinh((conj(a) * b).re), 2 * std::atan2(a.im, b.re)};
 }
 T_ Complex<T> atanh(Complex<T> x) {
-  const T one = 1, im2 = x.im * x.im, near = one - x.re;
-  return {std::log1p(4 * x.re / (near * near + im2)) / 4, std::atan2(2 * x.im, near * (one + x.re) - im2) / 2};
+  const T a = std::abs(x.re), im2 = x.im * x.im, near = 1 - a;  // odd, so that nothing cancels on the left
+  return {std::copysign(std::log1p(4 * a / (near * near + im2)) / 4, x.re), std::atan2(2 * x.im, near * (1 + a) - im2) / 2};
 }
 T_ Complex<T> asinh(Complex<T> x) { return over_i(asin(times_i(x))); }
 T_ Complex<T> atan(Complex<T> x) { return over_i(atanh(times_i(x))); }

@@ -304,7 +304,8 @@ inline F64 asinh(F64 x) {
 }
 inline F64 acosh(F64 x) {
   const F64 t = x - 1;
-  return select(x > 1e8, log(x) + kLn2, log1p(t + sqrt(t + t + t * t)));
+  const F64 result = select(x > 1e8, log(x) + kLn2, log1p(t + sqrt(t + t + t * t)));
+  return select(x < 1, constant<F64>(__builtin_nan("")), result);
 }
 inline F64 atanh(F64 x) {
   const F64 a = abs(x);

@@ -26,7 +26,9 @@ INLINE V load(const void* p) {
   return v;
 }
 template <class V>
-INLINE void store(void* p, V v) { std::memcpy(p, &v, sizeof v); }
+INLINE void store(void* p, V v) {
+  std::memcpy(p, &v, sizeof v);
+}
 
 // ---- mt19937 -----------------------------------------------------------------------------------------------------
 constexpr int kWords = 624, kShift = 397;
@@ -124,9 +126,12 @@ INLINE void spread_as(const uint8_t* mask, T* out, int64_t n, const void* one) {
 }
 
 void spread(const uint8_t* mask, void* out, int64_t n, int item_size, const void* one) {
-  if (item_size == 2) spread_as<uint16_t, int16_t>(mask, static_cast<uint16_t*>(out), n, one);
-  else if (item_size == 4) spread_as<uint32_t, int32_t>(mask, static_cast<uint32_t*>(out), n, one);
-  else spread_as<uint64_t, int64_t>(mask, static_cast<uint64_t*>(out), n, one);
+  if (item_size == 2)
+    spread_as<uint16_t, int16_t>(mask, static_cast<uint16_t*>(out), n, one);
+  else if (item_size == 4)
+    spread_as<uint32_t, int32_t>(mask, static_cast<uint32_t*>(out), n, one);
+  else
+    spread_as<uint64_t, int64_t>(mask, static_cast<uint64_t*>(out), n, one);
 }
 
 void masked_float(const float* x, const uint8_t* mask, float* out, int64_t n, float scale) {
@@ -139,7 +144,8 @@ void masked_float(const float* x, const uint8_t* mask, float* out, int64_t n, fl
 }
 
 // ---- normal ------------------------------------------------------------------------------------------------------
-// log x for x in (0, 1]: x = 2^e * m with m in [sqrt(1/2), sqrt(2)), a polynomial of degree 8 in m - 1, ln 2 in two parts.
+// log x for x in (0, 1]: x = 2^e * m with m in [sqrt(1/2), sqrt(2)), a polynomial of degree 8 in m - 1, ln 2 in two
+// parts.
 INLINE F log_float(F x) {
   I bits = (I)x;
   F e = __builtin_convertvector((bits >> 23) - 0x7f, F);
@@ -224,9 +230,49 @@ void normal_float(const uint32_t* words, float* out, int64_t blocks, float mean,
   }
 }
 
+// ---- exponential -------------------------------------------------------------------------------------------------
+// log x for x in (0, 1] in float64: x = 2^e * m with m in [sqrt(1/2), sqrt(2)), log m = 2 artanh((m - 1) / (m + 1)),
+// whose series ends at the 19th power (the next term is below 2^-50 of the first).
+INLINE D log_double(D x) {
+  using J = Vec<int64_t, 8>;
+  J bits = (J)x;
+  J shifted = bits + (0x3ff0000000000000 - 0x3fe6a09e667f3bcd);  // carries into the exponent from sqrt(1/2) on
+  J e = (shifted >> 52) - 0x3ff;
+  D m = (D)(bits - (e << 52));
+  D s = (m - 1.0) / (m + 1.0), z = s * s;
+  D p = z * (1.0 / 19) + 1.0 / 17;
+  p = p * z + 1.0 / 15;
+  p = p * z + 1.0 / 13;
+  p = p * z + 1.0 / 11;
+  p = p * z + 1.0 / 9;
+  p = p * z + 1.0 / 7;
+  p = p * z + 1.0 / 5;
+  p = p * z + 1.0 / 3;
+  D log_m = s * 2.0 + s * 2.0 * z * p;
+  return __builtin_convertvector(e, D) * 0.69314718055994530942 + log_m;
+}
+
+void exponential_float(const uint32_t* words, float* out, int64_t n, double scale) {
+  uint32_t padded[16] = {};
+  for (int64_t i = 0; i < n; i += 8) {
+    int64_t count = n - i < 8 ? n - i : 8;
+    const uint32_t* from = words + 2 * i;
+    if (count < 8) {
+      std::memcpy(padded, from, size_t(count) * 8);
+      from = padded;
+    }
+    D x = __builtin_convertvector((int64_t(1) << 53) - (Vec<int64_t, 8>)bits53x8(from), D) * 0x1p-53;
+    auto y = __builtin_convertvector(log_double(x) * scale + 0.0, Vec<float, 8>);  // + 0.0: no negative zero
+    if (count == 8)
+      store(out + i, y);
+    else
+      std::memcpy(out + i, &y, size_t(count) * 4);
+  }
+}
+
 }  // namespace
 
-const RandomKernels kRandomKernels = {refill,       temper,    uniform_float, uniform_double,
-                                      normal_float, bernoulli, spread,        masked_float};
+const RandomKernels kRandomKernels = {refill,    temper, uniform_float, uniform_double, normal_float, exponential_float,
+                                      bernoulli, spread, masked_float};
 
 }  // namespace flambeau::kernels::FLAMBEAU_ISA

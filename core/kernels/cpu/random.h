@@ -15,6 +15,8 @@ struct RandomKernels {
   void (*uniform_double)(const uint32_t* words, double* out, int64_t n, double from, double to);
   // Box-Muller on blocks of 16 words: the first 8 give radii, the last 8 angles. `out` may be `words`.
   void (*normal_float)(const uint32_t* words, float* out, int64_t blocks, float mean, float std);
+  // scale * log(1 - u), u from two words as in uniform_double: within 2 ulp in float64, then rounded to float
+  void (*exponential_float)(const uint32_t* words, float* out, int64_t n, double scale);
   // out[i] = (53 bits of words 2i, 2i+1) < threshold
   void (*bernoulli)(const uint32_t* words, uint8_t* out, int64_t n, uint64_t threshold);
   // out[i] = mask[i] ? one : 0, for items of 2, 4 or 8 bytes
