@@ -18,8 +18,11 @@ template <class T> struct Arrays {  // the axes' lists of taps, in one block
 template <class T> void run(const Correlation<T>& r) {
   const int64_t positions = r.axis[0].out * r.axis[1].out * r.axis[2].out;
   if (positions == 0 || r.images == 0 || r.o == 0 || r.groups == 0) return;
-  if (r.axis[0].taps * r.axis[1].taps * r.axis[2].taps != 0 && r.c != 0)
+  if (r.axis[0].taps * r.axis[1].taps * r.axis[2].taps != 0 && r.c != 0) {
+    if constexpr (std::is_same_v<T, float>)
+      if (correlate_winograd(r)) return;
     return r.c == 1 ? correlate_depthwise(r) : correlate(r);
+  }
   for (int64_t i = 0; i < r.images; i++)  // empty sums: positions that a stride passes over, or no channels
     for (int64_t o = 0; o < r.groups * r.o; o++)
       for (int64_t z = 0; z < r.axis[0].out; z++)

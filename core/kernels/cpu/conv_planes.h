@@ -33,6 +33,7 @@ void correlate(const Correlation<float>& r);
 void correlate(const Correlation<double>& r);
 void correlate_depthwise(const Correlation<float>& r);  // c is 1
 void correlate_depthwise(const Correlation<double>& r);
+bool correlate_winograd(const Correlation<float>& r);  // false, with nothing done, if it does not suit the shape
 // dst is read as the gradient, dw [groups * o, c * taps] is written; the axes list every tap.
 void weight_gradient(const Correlation<float>& r, float* dw);
 void weight_gradient(const Correlation<double>& r, double* dw);
