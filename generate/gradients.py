@@ -36,6 +36,8 @@ def function(row: Row) -> str:
             continue
         writer = Composer(row, trace)
         text = writer.value(result)
+        if writer.numeric(result):
+            text = f"ops::fill(b.grads[0], {text})"
         if p.type == "Tensors":
             raise NotImplementedError(f"{row.place}: a gradient of a list is written by hand (vjp=)")
         lines.append(f"  if (b.needed({i})) {{")

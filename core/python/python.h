@@ -8,6 +8,10 @@
 
 namespace flambeau::python {
 
+// CPython stores functions of every calling convention as PyCFunction.
+template <class F>
+PyCFunction method(F f) { return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f)); }
+
 // ---- owning reference ----
 class Object {
  public:

@@ -24,7 +24,8 @@ struct Gemm {
 struct GemmKernels {
   // A, B, C and bias are of `dtype`. Float16 and BFloat16 accumulate in float32 and round once; integers wrap around.
   // Runs on the pool; the bits of the result do not depend on the number of threads.
-  void (*gemm)(DType dtype, const Gemm& g);
+  // False, with nothing done, for a dtype that has no products (Bool).
+  bool (*gemm)(DType dtype, const Gemm& g);
 };
 FLAMBEAU_KERNEL_TABLE(GemmKernels)
 

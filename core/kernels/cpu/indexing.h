@@ -13,7 +13,8 @@ struct BadIndex {
   bool ok() const { return position < 0; }
 };
 
-enum class ScatterOp : unsigned char { Assign, Sum, Prod, Mean, Max, Min };
+// A mean is a Sum here, a Sum of ones into int64 counts, and a division.
+enum class ScatterOp : unsigned char { Assign, Sum, Prod, Max, Min };
 
 // A walk along one dimension for gather and scatter. `sizes` are the extents of the index tensor; strides are in
 // elements (not bytes), one per dimension. `data` is what is indexed: the source of gather, the destination of scatter;
@@ -32,12 +33,14 @@ struct BlockRows {
   int64_t outer, data_outer, src_outer;  // number of outer positions and the byte strides over them
   int64_t block;                         // items in a block
   int64_t data_row, src_row;             // byte strides of one step of the index, and of one step of the list
+  bool one_value = false;                // assign_rows, add_rows: src is a single element (its strides are ignored)
 };
 
 struct IndexingKernels {
   // out[..i..] = src[..index[..i..]..]
   BadIndex (*gather)(const AlongDim& walk, void* out, const void* src, const int64_t* index, int item_size);
-  // dst[..index[..i..]..] op= src[..i..]. include_self = false starts every touched element from the first source value.
+  // dst[..index[..i..]..] op= src[..i..]. include_self = false resets every touched element to the operation's neutral
+  // element first. Sum and Prod of bool are or and and; Max and Min propagate NaN and know no complex numbers.
   // A broadcast scalar source has other_strides of zero.
   BadIndex (*scatter)(const AlongDim& walk, DType dtype, ScatterOp op, bool include_self, void* dst,
                       const void* src, const int64_t* index);

@@ -12,7 +12,7 @@ struct SortKernels {
   // The k largest (or smallest) of each row in order, out [rows, k]; among equals the lowest index comes first.
   void (*topk)(DType dtype, const void* in, int64_t rows, int64_t n, int64_t k, bool largest, void* values,
                int64_t* indices);
-  // Element number k (from 0) in ascending order, n >= 1; among equals the lowest index that has this rank's value.
+  // Element number k (from 0) in ascending order, n >= 1; the index is that of the stable order.
   void (*kth)(DType dtype, const void* in, int64_t rows, int64_t n, int64_t k, void* values, int64_t* indices);
   // The lower median; a NaN in the row is the answer, unless ignore_nan.
   void (*median)(DType dtype, const void* in, int64_t rows, int64_t n, bool ignore_nan, void* values, int64_t* indices);

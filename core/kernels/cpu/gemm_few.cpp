@@ -1,0 +1,138 @@
+// Products of at most four rows: bound by the reading of B, which is walked in the order of its memory.
+#include "base/parallel.h"
+#include "kernels/cpu/gemm_internal.h"
+
+namespace flambeau::kernels::FLAMBEAU_ISA {
+namespace {
+
+constexpr int64_t kSweep = 1024;  // columns of C that stay in the L1 cache while B's rows go by
+
+// y[M][kSweep] += a[p][M] * b[p][columns], four rows of B at a time so that y is read and written a quarter as often.
+template <class S, class T, int M>
+void sweep_rows(const T* a, const S* b, int64_t ld, T* y, int64_t columns, int64_t k) {
+  constexpr int lanes = kLanes<T>;
+  for (int64_t p = 0; p < k; p += 4, a += 4 * M, b += 4 * ld) {
+    const int64_t rows = smaller(k - p, 4);
+    T w[4][M] = {};
+    for (int r = 0; r < rows; r++)
+      for (int i = 0; i < M; i++) w[r][i] = a[r * M + i];
+    const S* row[4];
+    for (int r = 0; r < 4; r++) row[r] = b + smaller(r, rows - 1) * ld;  // beyond the end: any row, never added
+    const S* ahead = b + smaller(8, k - p - rows) * ld;
+    int64_t j = 0;
+    if (rows == 4) {
+      for (; j + lanes <= columns; j += lanes) {
+        if (j % (64 / sizeof(S)) == 0)
+          for (int r = 0; r < 4; r++) __builtin_prefetch(ahead + r * ld + j);
+        Vector<T> v[4];
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; r++) v[r] = fetch<T>(row[r] + j);
+#pragma GCC unroll 4
+        for (int i = 0; i < M; i++) {
+          Vector<T> sum = load(y + i * kSweep + j);
+#pragma GCC unroll 4
+          for (int r = 0; r < 4; r++) sum += w[r][i] * v[r];
+          store(y + i * kSweep + j, sum);
+        }
+      }
+    }
+    for (; j < columns; j += lanes) {
+      const int64_t left = smaller(columns - j, lanes);
+      for (int r = 0; r < rows; r++) {
+        Vector<T> v = fetch_part<T>(row[r] + j, left);
+        for (int i = 0; i < M; i++) store(y + i * kSweep + j, load(y + i * kSweep + j) + w[r][i] * v);
+      }
+    }
+  }
+}
+
+// y[i * kSweep + j] = a[i] . b[j] for J columns, each contiguous along k.
+template <class S, class T, int M, int J>
+void dot_columns(const T* a, int64_t a_row, const S* b, int64_t ld, T* y, int64_t k) {
+  constexpr int lanes = kLanes<T>;
+  Vector<T> sum[M][J] = {};
+  int64_t p = 0;
+  for (; p + lanes <= k; p += lanes) {
+    Vector<T> v[J];
+#pragma GCC unroll 8
+    for (int j = 0; j < J; j++) v[j] = fetch<T>(b + j * ld + p);
+#pragma GCC unroll 4
+    for (int i = 0; i < M; i++) {
+      Vector<T> x = load(a + i * a_row + p);
+#pragma GCC unroll 8
+      for (int j = 0; j < J; j++) sum[i][j] += x * v[j];
+    }
+  }
+  if (p < k) {  // a's rows are padded with zeros to a whole vector
+#pragma GCC unroll 8
+    for (int j = 0; j < J; j++) {
+      Vector<T> v = fetch_part<T>(b + j * ld + p, k - p);
+#pragma GCC unroll 4
+      for (int i = 0; i < M; i++) sum[i][j] += load(a + i * a_row + p) * v;
+    }
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < M; i++)
+#pragma GCC unroll 8
+    for (int j = 0; j < J; j++) y[i * kSweep + j] = sum_lanes<T>(sum[i][j]);
+}
+
+template <class S, class T, int M> void few(const Product<S, T>& g) {
+  const bool plain = g.b_col == 1 && (g.b_row != 1 || g.n > 1);
+  const int64_t a_row = round_up(g.k, kLanes<T>);
+  // A in the accumulator's type: [k][M] for the sweep, [M][k padded with zeros] for the dot products.
+  alignas(64) T small[2048];
+  const int64_t values = plain ? g.k * M : a_row * M;
+  Scratch large(values > 2048 ? size_t(values) * sizeof(T) : 0);
+  T* a = values > 2048 ? large.as<T>() : small;
+  for (int i = 0; i < M; i++) {
+    const S* from = g.a + i * g.a_row;
+    if (plain) {
+      for (int64_t p = 0; p < g.k; p++) a[p * M + i] = widen<S, T>(from[p * g.a_col]);
+    } else {
+      for (int64_t p = 0; p < g.k; p++) a[i * a_row + p] = widen<S, T>(from[p * g.a_col]);
+      for (int64_t p = g.k; p < a_row; p++) a[i * a_row + p] = 0;
+    }
+  }
+  auto columns = [&](int64_t begin, int64_t end) {
+    alignas(64) T y[M * kSweep];
+    for (; begin < end; begin += kSweep) {
+      const int64_t width = smaller(end - begin, kSweep);
+      if (plain) {
+        std::memset(y, 0, sizeof(y));
+        sweep_rows<S, T, M>(a, g.b + begin, g.b_row, y, width, g.k);
+      } else {
+        constexpr int together = 4;
+        int64_t j = 0;
+        for (; j + together <= width; j += together)
+          dot_columns<S, T, M, together>(a, a_row, g.b + (begin + j) * g.b_col, g.b_col, y + j, g.k);
+        for (; j < width; j++) dot_columns<S, T, M, 1>(a, a_row, g.b + (begin + j) * g.b_col, g.b_col, y + j, g.k);
+      }
+      finish_rows(y, kSweep, g.c + begin, g.c_row, g.bias ? g.bias + begin : nullptr, g.alpha, g.beta, M, width);
+    }
+  };
+  int64_t grain = larger(1, (1 << 18) / (g.k * int64_t(sizeof(S))));
+  if (plain) grain = smaller(kSweep, round_up(larger(grain, 256), 64));
+  parallel_for(g.n, grain, columns);
+}
+
+template <class S, class T> bool few_any(const Product<S, T>& g) {
+  const bool plain = g.b_col == 1 && (g.b_row != 1 || g.n > 1);
+  if (g.m > 4 || (plain && g.n < 64 && g.n * g.k < 2048)) return false;
+  switch (g.m) {
+    case 1: few<S, T, 1>(g); break;
+    case 2: few<S, T, 2>(g); break;
+    case 3: few<S, T, 3>(g); break;
+    default: few<S, T, 4>(g);
+  }
+  return true;
+}
+
+}  // namespace
+
+bool few_rows(const Product<float, float>& g) { return few_any(g); }
+bool few_rows(const Product<double, double>& g) { return few_any(g); }
+bool few_rows(const Product<Half, float>& g) { return few_any(g); }
+bool few_rows(const Product<BFloat16, float>& g) { return few_any(g); }
+
+}  // namespace flambeau::kernels::FLAMBEAU_ISA

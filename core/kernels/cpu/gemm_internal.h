@@ -1,0 +1,86 @@
+// What the matrix product's source files share: one product in typed form, and the kinds of arithmetic.
+#pragma once
+#include "kernels/cpu/gemm_pack.h"
+#include "kernels/cpu/gemm_tile.h"
+
+namespace flambeau::kernels::FLAMBEAU_ISA {
+
+template <class S, class Acc> struct Product {
+  int64_t m, n, k;
+  const S* a;
+  int64_t a_row, a_col;
+  const S* b;
+  int64_t b_row, b_col;
+  S* c;
+  int64_t c_row;
+  const S* bias;
+  Acc alpha, beta;
+};
+
+namespace {
+
+template <class Src_, class In_, class Acc_> struct GemmKind {
+  using Src = Src_;  // the operands' and the result's type in memory
+  using In = In_;
+  using Acc = Acc_;
+  static constexpr int kPer = kPerUnit<In, Src>;
+  static constexpr bool kSame = std::is_same_v<Src, In>;  // tiles may read operands in place and write C themselves
+};
+using KindF32 = GemmKind<float, float, float>;
+using KindF64 = GemmKind<double, double, double>;
+using KindF16 = GemmKind<Half, float, float>;
+using KindBF16 = GemmKind<BFloat16, float, float>;
+using KindBF16Dot = GemmKind<BFloat16, uint32_t, float>;
+
+
+template <class Kind> FLAMBEAU_INLINE const TileTable<typename Kind::In, typename Kind::Acc>& tiles_of() {
+#ifdef FLAMBEAU_ISA_v4
+  if constexpr (std::is_same_v<Kind, KindBF16Dot>) return kTilesBF16;
+#endif
+  if constexpr (std::is_same_v<Kind, KindF64>) return kTilesF64;
+  else if constexpr (!std::is_same_v<Kind, KindBF16Dot>) return kTilesF32;
+}
+
+template <class S, class Acc> FLAMBEAU_INLINE Acc widen(S x) {
+  if constexpr (sizeof(S) == 2) return to_float(x);
+  else return x;
+}
+template <class S, class Acc> FLAMBEAU_INLINE S narrow(Acc x) {
+  if constexpr (std::is_same_v<S, BFloat16>) return to_bfloat16(x);
+  else if constexpr (std::is_same_v<S, Half>) return to_half(x);
+  else return x;
+}
+
+// c = alpha * sums + bias + beta * c, rounded once to the type of c.
+template <class S, class Acc>
+void finish_rows(const Acc* sums, int64_t sums_row, S* c, int64_t c_row, const S* bias, Acc alpha, Acc beta,
+                 int64_t rows, int64_t columns) {
+  for (int64_t i = 0; i < rows; i++, sums += sums_row, c += c_row) {
+    if (!bias && beta == 0) {
+      for (int64_t j = 0; j < columns; j++) c[j] = narrow<S, Acc>(alpha * sums[j]);
+    } else {
+      for (int64_t j = 0; j < columns; j++) {
+        Acc x = alpha * sums[j];
+        if (bias) x += widen<S, Acc>(bias[j]);
+        if (beta != 0) x += beta * widen<S, Acc>(c[j]);
+        c[j] = narrow<S, Acc>(x);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+// m <= 4, and either kind of B: false if the general way suits the shape better.
+bool few_rows(const Product<float, float>& g);
+bool few_rows(const Product<double, double>& g);
+bool few_rows(const Product<Half, float>& g);
+bool few_rows(const Product<BFloat16, float>& g);
+
+// One product of any size.
+void product(const Product<float, float>& g);
+void product(const Product<double, double>& g);
+void product(const Product<Half, float>& g);
+void product(const Product<BFloat16, float>& g);
+
+}  // namespace flambeau::kernels::FLAMBEAU_ISA
