@@ -66,7 +66,7 @@ class Formulas:
         finish = self.traced(reduce.finish, [mine, "n"], single=True)
         load = [f"const V {a} = s.{a};" for a in mine]
         loads = [*load, *(f"const V {b} = t.{a};" for a, b in zip(mine, other, strict=True))]
-        body = lambda lines: "".join(f"\n    {line}" for line in lines)  # noqa: E731
+        body = lambda lines: "".join(f"\n    {line}" for line in lines)
         unused = "[[maybe_unused]] "
         load, loads = [unused + line for line in load], [unused + line for line in loads]
         return "\n".join([
