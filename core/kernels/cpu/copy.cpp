@@ -1,6 +1,6 @@
 // The universal copy: dimensions are put in the destination's order and coalesced, then one of four walks does the work
 // (whole rows, blocked transposition, strided items by size, conversion through tiles that stay in the L1 cache).
-#pragma GCC optimize("O3")  // -O2 of GCC 12 vectorises only loops whose length it knows
+#pragma GCC optimize("tree-vectorize,vect-cost-model=dynamic")  // -O2 of GCC 12 vectorises only loops whose length it knows
 #include "kernels/cpu/copy.h"
 #include "base/parallel.h"
 #if defined(__x86_64__)
@@ -487,7 +487,7 @@ void for_patches(const Plan& plan, int64_t step0, int64_t step1, int64_t patch_b
   int64_t n0 = plan.size[0], n1 = plan.ndim > 1 ? plan.size[1] : 1;
   int64_t pieces0 = (n0 + step0 - 1) / step0, pieces1 = (n1 + step1 - 1) / step1;
   int64_t patches = pieces0 * pieces1, total = patches * plan.count(2);
-  parallel_for(total, grain_for(total, patch_bytes), [&](int64_t begin, int64_t end) {
+  parallel_for(total, grain_for(total, patch_bytes), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     Odometer walk(plan, 2, begin / patches);
     int64_t patch = begin % patches;
     for (int64_t t = begin; t < end; ++t) {
@@ -618,7 +618,7 @@ void fill(void* dst, int64_t n, const void* value, int item_size) {
   char* out = static_cast<char*>(dst);
   bool streaming = worth_streaming(n * item_size);
   int64_t lines = (n * item_size + 63) / 64;
-  parallel_for(lines, grain_for(lines, 64), [&](int64_t begin, int64_t end) {
+  parallel_for(lines, grain_for(lines, 64), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t stop = end == lines ? n * item_size : end * 64;
     fill_run(out + begin * 64, pattern, stop - begin * 64, streaming);
   });
@@ -631,7 +631,7 @@ void copy_rows(void* dst, int64_t dst_stride, const void* src, int64_t src_strid
 
 template <class R>
 void conjugate_of(void* dst, const void* src, int64_t n) {
-  parallel_for(n, grain_for(n, 2 * sizeof(R)), [&](int64_t begin, int64_t end) {
+  parallel_for(n, grain_for(n, 2 * sizeof(R)), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     R* d = static_cast<R*>(dst);
     const R* s = static_cast<const R*>(src);
     for (int64_t i = begin; i < end; ++i) {

@@ -1,7 +1,7 @@
 // Gathering and scattering. Bounds are tested a block at a time before the block is used; which index was the first bad
 // one is found by a second, cold scan. Work that adds into shared rows is divided by destination, never by source, so
 // that every element is summed in the order of the list for any number of threads.
-#pragma GCC optimize("O3")
+#pragma GCC optimize("tree-vectorize,vect-cost-model=dynamic")
 #include "kernels/cpu/indexing_parts.h"
 #include "base/allocator.h"
 #include "base/parallel.h"
@@ -130,7 +130,7 @@ BadIndex gather(const AlongDim& along, void* out, const void* src, const int64_t
   int64_t n0 = w.size[0], n1 = w.size[1], step0 = n0 < 8192 ? n0 : 8192, step1 = at_least_one(8192 / step0);
   int64_t pieces0 = (n0 + step0 - 1) / step0, pieces = pieces0 * ((n1 + step1 - 1) / step1);
   std::atomic<bool> bad{false};
-  parallel_for(pieces * w.count(2), 2, [&](int64_t begin, int64_t end) {
+  parallel_for(pieces * w.count(2), 2, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t t = begin; t < end; ++t) {
       int64_t i, o, d, a = t % pieces % pieces0 * step0, b = t % pieces / pieces0 * step1;
       w.offsets(2, t / pieces, i, o, d);
@@ -273,7 +273,7 @@ bool scatter_all(const Walk& w, int64_t m, int64_t index_step, int64_t other_ste
   int64_t step = along_first ? at_least_one(4096 / m) : lanes < 512 ? lanes : 512;
   int64_t pieces = (lanes + step - 1) / step;
   std::atomic<bool> bad{false};
-  parallel_for(pieces * w.count(1), at_least_one(8192 / at_least_one(step * m)), [&](int64_t begin, int64_t end) {
+  parallel_for(pieces * w.count(1), at_least_one(8192 / at_least_one(step * m)), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t t = begin; t < end; ++t) {
       int64_t i, o, d, a = t % pieces * step, n = lanes - a < step ? lanes - a : step;
       w.offsets(1, t / pieces, i, o, d);
@@ -326,7 +326,7 @@ BadIndex select_rows(const BlockRows& rows, void* out, const void* src, const in
   std::atomic<bool> bad{false};
   int64_t least = at_least_one(kGrain / (bytes + 32)), share = (rows.outer * n + num_threads() - 1) / num_threads();
   while (share * bytes > (4 << 20)) share = (share + 1) / 2;  // moving has the same bits however it is cut
-  parallel_for(rows.outer * n, share > least ? share : least, [&](int64_t begin, int64_t end) {
+  parallel_for(rows.outer * n, share > least ? share : least, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     while (begin < end) {  // the part of one outer position
       int64_t o = begin / n, i = begin % n, stop = end - begin < n - i ? i + (end - begin) : n;
       const char* from = static_cast<const char*>(src) + o * rows.data_outer;
@@ -375,7 +375,7 @@ void for_rows(const BlockRows& rows, void* dst, const void* src, const int64_t* 
   if (rows.outer >= kBuckets || whole * rows.outer <= kGrain || bytes >= kPiece) {
     int64_t step = bytes >= kPiece ? kPiece / item : rows.block, pieces = (rows.block + step - 1) / step;
     parallel_for(rows.outer * pieces, at_least_one(kGrain / at_least_one(n * step * item)),
-                 [&](int64_t begin, int64_t end) {
+                 [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
                    for (int64_t t = begin; t < end; ++t) {
                      int64_t o = t / pieces, first = t % pieces * step;
                      int64_t count = rows.block - first < step ? rows.block - first : step;
@@ -398,7 +398,7 @@ void for_rows(const BlockRows& rows, void* dst, const void* src, const int64_t* 
   }
   for (int b = 2; b < kBuckets + 2; ++b) start[b] += start[b - 1];
   for (int64_t i = 0; i < n; ++i) list[start[bucket[i] + 1]++] = i;
-  parallel_for(rows.outer * kBuckets, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(rows.outer * kBuckets, 1, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t t = begin; t < end; ++t) {
       int64_t b = t % kBuckets, o = t / kBuckets;
       for (int64_t k = start[b]; k < start[b + 1]; ++k) {
@@ -411,7 +411,7 @@ void for_rows(const BlockRows& rows, void* dst, const void* src, const int64_t* 
 
 BadIndex check_list(const int64_t* index, int64_t n, int64_t size, bool wrap, int64_t skip) {
   std::atomic<bool> bad{false};
-  parallel_for(n, 1 << 16, [&](int64_t begin, int64_t end) {
+  parallel_for(n, 1 << 16, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     if (!all_within(index + begin, 1, end - begin, wrap ? -size : 0, size)) bad.store(true, std::memory_order_relaxed);
   });
   return bad.load() ? first_outside(index, n, wrap ? -size : 0, size, skip) : BadIndex{};
@@ -489,7 +489,7 @@ BadIndex offsets_of_indices(int ndim, const int64_t* shape, int count, const int
   for (int k = 0; k + 1 < ndim; ++k) outer *= shape[k];
   if (inner == 0) return {};
   std::atomic<bool> bad{false};
-  parallel_for(outer * inner, 16 << 10, [&](int64_t begin, int64_t end) {
+  parallel_for(outer * inner, 16 << 10, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     while (begin < end) {
       int64_t row = begin / inner, at = begin % inner, n = end - begin < inner - at ? end - begin : inner - at;
       for (int t = 0; t < count; ++t) {

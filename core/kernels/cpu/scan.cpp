@@ -1,7 +1,7 @@
 // Running sums and their like. Sums along contiguous rows walk eight rows (or eight pieces of one long row, whose totals
 // are taken first) side by side, since one running sum waits for the latency of every addition; sums along other
 // dimensions keep a block of accumulators in the L1 cache.
-#pragma GCC optimize("O3")
+#pragma GCC optimize("tree-vectorize,vect-cost-model=dynamic")
 #include "kernels/cpu/scan.h"
 #include "base/parallel.h"
 #include <cmath>
@@ -106,7 +106,7 @@ void scan_long_row(T* out, const T* in, int64_t n) {
   while (piece * kMost < n) piece *= 2;
   int64_t pieces = (n + piece - 1) / piece;
   Acc<T> carry[kMost + kLanes];
-  parallel_for(pieces, 8, [&](int64_t begin, int64_t end) {
+  parallel_for(pieces, 8, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t p = begin; p < end; ++p) {
       carry[p] = total_of<T, Op>(in + p * piece, n - p * piece < piece ? n - p * piece : piece);
     }
@@ -117,7 +117,7 @@ void scan_long_row(T* out, const T* in, int64_t n) {
     carry[p] = sum;
     sum = Op::join(sum, mine);
   }
-  parallel_for(pieces, kLanes, [&](int64_t begin, int64_t end) {
+  parallel_for(pieces, kLanes, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t offset = begin * piece;
     if (end - begin == kLanes && end * piece <= n) {
       return scan_rows<T, Op, kLanes>(out + offset, in + offset, piece, piece, carry + begin);
@@ -136,7 +136,7 @@ void scan_contiguous(T* out, const T* in, int64_t rows, int64_t n) {
     return;
   }
   int64_t groups = (rows + kLanes - 1) / kLanes;
-  parallel_for(groups, at_least_one(kGrain / (kLanes * n)), [&](int64_t begin, int64_t end) {
+  parallel_for(groups, at_least_one(kGrain / (kLanes * n)), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t g = begin; g < end; ++g) {
       int64_t row = g * kLanes, stop = row + kLanes < rows ? row + kLanes : rows;
       Acc<T> carry[kLanes];
@@ -153,7 +153,7 @@ void scan_contiguous(T* out, const T* in, int64_t rows, int64_t n) {
 template <class T, class Op>
 void scan_columns(T* out, const T* in, int64_t outer, int64_t n, int64_t inner) {
   int64_t blocks = (inner + kColumns - 1) / kColumns, width = (inner + blocks - 1) / blocks;
-  parallel_for(outer * blocks, at_least_one(kGrain / (width * n)), [&](int64_t begin, int64_t end) {
+  parallel_for(outer * blocks, at_least_one(kGrain / (width * n)), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t t = begin; t < end; ++t) {
       int64_t column = t % blocks * width, count = inner - column < width ? inner - column : width;
       int64_t offset = t / blocks * n * inner + column;
@@ -209,21 +209,36 @@ FLAMBEAU_INLINE auto comparable(T x) {
   else return x;
 }
 
+// A NaN is taken whenever it comes, and only another NaN replaces it.
+template <bool Largest, class C>
+FLAMBEAU_INLINE bool takes(C held, C next) {
+  return (Largest ? next >= held : next <= held) || next != next;
+}
+
 template <class T, bool Largest>
 void extremes_of(T* out, int64_t* indices, const T* in, int64_t outer, int64_t n, int64_t inner) {
   int64_t blocks = (inner + kColumns - 1) / kColumns, width = (inner + blocks - 1) / blocks;
-  parallel_for(outer * blocks, at_least_one(kGrain / (width * n)), [&](int64_t begin, int64_t end) {
+  parallel_for(outer * blocks, at_least_one(kGrain / (width * n)), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t t = begin; t < end; ++t) {
       int64_t column = t % blocks * width, count = inner - column < width ? inner - column : width;
       int64_t offset = t / blocks * n * inner + column;
+      if (inner == 1) {  // new extremes are rare: a branch, predicted, costs less than the chain through memory
+        T held = in[offset];
+        int64_t index = 0;
+        for (int64_t i = 0; i < n; ++i) {
+          T next = in[offset + i];
+          if (takes<Largest>(comparable(held), comparable(next))) held = next, index = i;
+          out[offset + i] = held;
+          indices[offset + i] = index;
+        }
+        continue;
+      }
       for (int64_t j = offset; j < offset + count; ++j) out[j] = in[j], indices[j] = 0;
       for (int64_t i = 1; i < n; ++i) {
         int64_t at = offset + i * inner;
         for (int64_t j = at; j < at + count; ++j) {
           T held = out[j - inner], next = in[j];
-          auto h = comparable(held), x = comparable(next);
-          // a NaN is taken whenever it comes, and only another NaN replaces it
-          bool take = (Largest ? x >= h : x <= h) || x != x;
+          bool take = takes<Largest>(comparable(held), comparable(next));
           out[j] = take ? next : held;
           indices[j] = take ? i : indices[j - inner];
         }

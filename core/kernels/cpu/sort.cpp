@@ -1,7 +1,7 @@
 // Order. Every dtype becomes an unsigned key that sorts the same way; a key and its position together are one element,
 // so that no two are equal and every method is stable. Short rows are merged, longer ones radix-sorted from the lowest
 // digit; a single long row is first split by its highest digit over all threads.
-#pragma GCC optimize("O3")
+#pragma GCC optimize("tree-vectorize,vect-cost-model=dynamic")
 #include "kernels/cpu/sort.h"
 #include "base/allocator.h"
 #include "base/parallel.h"
@@ -75,35 +75,7 @@ bool narrow(DType dtype) { return item_size(dtype) <= 4; }
 // The bits of a key: an element is compared and inverted within these.
 uint64_t key_mask(DType dtype) { return narrow(dtype) ? 0xffffffffu : ~uint64_t(0); }
 
-// Elements of in[begin, end) into out[0...]; `flip` is xored into the keys (descending). Returns the bits in which any
-// key differs from the first one of the row.
-template <class E, class T>
-uint64_t fill_of(E* out, const T* in, int64_t begin, int64_t end, uint64_t flip) {
-  uint64_t first = key_of(in[0]), differ = 0;
-  for (int64_t i = begin; i < end; ++i) {
-    uint64_t key = key_of(in[i]);
-    differ |= key ^ first;
-    out[i - begin] = E::make(key ^ flip, i);
-  }
-  return differ;
-}
-
-template <class E>
-[[gnu::noinline]] uint64_t fill(E* out, DType dtype, const void* in, int64_t begin, int64_t end, uint64_t flip) {
-  switch (dtype) {
-    case DType::Bool: case DType::UInt8: return fill_of(out, static_cast<const uint8_t*>(in), begin, end, flip);
-    case DType::Int8: return fill_of(out, static_cast<const int8_t*>(in), begin, end, flip);
-    case DType::Int16: return fill_of(out, static_cast<const int16_t*>(in), begin, end, flip);
-    case DType::Int32: return fill_of(out, static_cast<const int32_t*>(in), begin, end, flip);
-    case DType::Int64: return fill_of(out, static_cast<const int64_t*>(in), begin, end, flip);
-    case DType::Float16: return fill_of(out, static_cast<const Half*>(in), begin, end, flip);
-    case DType::BFloat16: return fill_of(out, static_cast<const BFloat16*>(in), begin, end, flip);
-    case DType::Float32: return fill_of(out, static_cast<const float*>(in), begin, end, flip);
-    default: return fill_of(out, static_cast<const double*>(in), begin, end, flip);
-  }
-}
-
-// The keys alone, for a scan that keeps few of them.
+// out[i] = the key of in[begin + i] xor flip (all bits: descending).
 template <class E>
 [[gnu::noinline]] void fill_keys(typename E::Key* __restrict out, DType dtype, const void* in, int64_t begin,
                                  int64_t count, uint64_t flip) {
@@ -114,6 +86,24 @@ template <class E>
       for (int64_t i = 0; i < count; ++i) out[i] = typename E::Key(key_of(from[i]) ^ flip);
     }
   });
+}
+
+// Elements of in[begin, end) into out[0...]. Returns the bits in which any key differs from the first one of the row.
+template <class E>
+[[gnu::noinline]] uint64_t fill(E* out, DType dtype, const void* in, int64_t begin, int64_t end, uint64_t flip) {
+  constexpr int64_t kStep = 512;
+  using Key = typename E::Key;
+  Key keys[kStep], first, differ = 0;
+  fill_keys<E>(&first, dtype, in, 0, 1, flip);
+  for (; begin < end; begin += kStep, out += kStep) {
+    int64_t count = end - begin < kStep ? end - begin : kStep;
+    fill_keys<E>(keys, dtype, in, begin, count, flip);
+    for (int64_t i = 0; i < count; ++i) {
+      differ |= keys[i] ^ first;
+      out[i] = E::make(keys[i], begin + i);
+    }
+  }
+  return differ;
 }
 
 int bit_length(uint64_t x) { return x == 0 ? 0 : 64 - __builtin_clzll(x); }
@@ -198,14 +188,14 @@ void sort_long(E* a, E* spare, int64_t n, int bits, const F& emit) {
   constexpr int kDigit = 11, kBuckets = 1 << kDigit;
   constexpr int64_t kChunks = 16;
   if (bits == 0) {
-    return parallel_for(n, kLong, [&](int64_t begin, int64_t end) { emit(a + begin, begin, end - begin); });
+    return parallel_for(n, kLong, [&](int64_t begin, int64_t end) FLAMBEAU_BODY { emit(a + begin, begin, end - begin); });
   }
   int shift = bits > kDigit ? bits - kDigit : 0;
   int64_t step = (n + kChunks - 1) / kChunks;
   Scratch<int64_t> start(kChunks * kBuckets);
   int64_t part[kBuckets + 1];
   std::memset(start.data, 0, start.bytes);
-  parallel_for(n, step, [&](int64_t begin, int64_t end) {
+  parallel_for(n, step, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t* mine = start.data + begin / step * kBuckets;
     for (int64_t i = begin; i < end; ++i) ++mine[a[i].key() >> shift & (kBuckets - 1)];
   });
@@ -219,11 +209,11 @@ void sort_long(E* a, E* spare, int64_t n, int bits, const F& emit) {
     }
   }
   part[kBuckets] = n;
-  parallel_for(n, step, [&](int64_t begin, int64_t end) {
+  parallel_for(n, step, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t* mine = start.data + begin / step * kBuckets;
     for (int64_t i = begin; i < end; ++i) spare[mine[a[i].key() >> shift & (kBuckets - 1)]++] = a[i];
   });
-  parallel_for(kBuckets, 4, [&](int64_t begin, int64_t end) {
+  parallel_for(kBuckets, 4, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t b = begin; b < end; ++b) {
       int64_t count = part[b + 1] - part[b];
       if (count == 0) continue;
@@ -267,7 +257,7 @@ T* row_of(T* base, int64_t offset) {
 template <class E, class F>
 void for_rows(DType dtype, const void* in, int64_t rows, int64_t n, int64_t scratch, const F& f) {
   int64_t grain = (1 << 14) / (n < 1 ? 1 : n);
-  parallel_for(rows, grain < 1 ? 1 : grain, [&](int64_t begin, int64_t end) {
+  parallel_for(rows, grain < 1 ? 1 : grain, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     Scratch<E> room(scratch);
     for (int64_t r = begin; r < end; ++r) {
       f(static_cast<const char*>(in) + r * n * int64_t(item_size(dtype)), r, room.data);
@@ -284,7 +274,7 @@ void sort_of(DType dtype, const void* in, int64_t rows, int64_t n, bool descendi
     for (int64_t r = 0; r < rows; ++r) {
       const char* row = static_cast<const char*>(in) + r * n * item;
       std::atomic<uint64_t> differ{0};
-      parallel_for(n, kLong, [&](int64_t begin, int64_t end) {
+      parallel_for(n, kLong, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
         differ.fetch_or(fill(room.data + begin, dtype, row, begin, end, flip), std::memory_order_relaxed);
       });
       sort_long(room.data, room.data + n, n, bit_length(differ.load()), [&](const E* sorted, int64_t at, int64_t count) {
@@ -399,7 +389,7 @@ int64_t unique_of(DType dtype, const void* in, int64_t n, bool sorted, void* val
   int64_t item = item_size(dtype), chunks = (n + kChunk - 1) / kChunk;
   Scratch<E> room((sorted ? 2 : 1) * n);
   std::atomic<uint64_t> differ{0};
-  parallel_for(n, kLong, [&](int64_t begin, int64_t end) {
+  parallel_for(n, kLong, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     differ.fetch_or(fill(room.data + begin, dtype, in, begin, end, 0), std::memory_order_relaxed);
   });
   const E* a = room.data;
@@ -415,7 +405,7 @@ int64_t unique_of(DType dtype, const void* in, int64_t n, bool sorted, void* val
     return i == 0 || a[i].key() != a[i - 1].key() || (floating && a[i].key() == nan_key);
   };
   Scratch<int64_t> start(chunks + 1);
-  parallel_for(n, kChunk, [&](int64_t begin, int64_t end) {
+  parallel_for(n, kChunk, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t count = 0;
     for (int64_t i = begin; i < end; ++i) count += heads(i);
     start[begin / kChunk + 1] = count;
@@ -423,7 +413,7 @@ int64_t unique_of(DType dtype, const void* in, int64_t n, bool sorted, void* val
   start[0] = 0;
   for (int64_t c = 0; c < chunks; ++c) start[c + 1] += start[c];
   int64_t total = start[chunks];
-  parallel_for(n, kChunk, [&](int64_t begin, int64_t end) {
+  parallel_for(n, kChunk, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t at = start[begin / kChunk] - 1;
     for (int64_t i = begin; i < end; ++i) {
       int64_t from = a[i].index();
