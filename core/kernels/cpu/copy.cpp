@@ -1,6 +1,7 @@
 // The universal copy: dimensions are put in the destination's order and coalesced, then one of four walks does the work
 // (whole rows, blocked transposition, strided items by size, conversion through tiles that stay in the L1 cache).
-#pragma GCC optimize("tree-vectorize,vect-cost-model=dynamic")  // -O2 of GCC 12 vectorises only loops whose length it knows
+#pragma GCC optimize( \
+    "tree-vectorize,vect-cost-model=dynamic")  // -O2 of GCC 12 vectorises only loops whose length it knows
 #include "kernels/cpu/copy.h"
 #include "base/parallel.h"
 #if defined(__x86_64__)
@@ -11,7 +12,7 @@ namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
 
 constexpr int kMaxDims = 64;
-constexpr int64_t kTile = 512;        // elements of a conversion tile
+constexpr int64_t kTile = 512;         // elements of a conversion tile
 constexpr int64_t kGrain = 128 << 10;  // bytes of a chunk of copying
 #if defined(FLAMBEAU_ISA_v4)
 constexpr int kVector = 64;
@@ -50,7 +51,8 @@ FLAMBEAU_INLINE void stream_end() {
 // Outputs beyond half of the last-level cache would only push everything else out of it.
 bool worth_streaming(int64_t bytes) { return bytes > int64_t(cpu_features().l3 / 2); }
 
-// n bytes; whole vectors with an overlapping last one, since memcpy takes its slow string instruction for middling sizes.
+// n bytes; whole vectors with an overlapping last one, since memcpy takes its slow string instruction for middling
+// sizes.
 void copy_run(char* dst, const char* src, int64_t n, bool streaming) {
   if (n < 64 || (!streaming && n > (1 << 20))) return void(std::memcpy(dst, src, n));
   auto move64 = [&](int64_t i) {
@@ -141,13 +143,20 @@ void convert_loop<Half, float>(void* dst, const void* src, int64_t n) {
 
 using Convert = void (*)(void*, const void*, int64_t);
 // Each dtype enters and leaves through one of three types that hold all its values; a pair is at most two loops.
-constexpr Convert kToFloat[kDTypes] = {convert_loop<float, uint8_t>, convert_loop<float, uint8_t>, convert_loop<float, int8_t>,
-                                convert_loop<float, int16_t>, nullptr,                      nullptr,
-                                convert_loop<float, Half>,    convert_loop<float, BFloat16>};
-#define FLAMBEAU_LEAVES(From)                                                                                         \
-  {convert_loop<bool, From>,    convert_loop<uint8_t, From>, convert_loop<int8_t, From>, convert_loop<int16_t, From>,  \
-   convert_loop<int32_t, From>, convert_loop<int64_t, From>, convert_loop<Half, From>,   convert_loop<BFloat16, From>, \
-   convert_loop<float, From>,   convert_loop<double, From>}
+constexpr Convert kToFloat[kDTypes] = {convert_loop<float, uint8_t>,
+                                       convert_loop<float, uint8_t>,
+                                       convert_loop<float, int8_t>,
+                                       convert_loop<float, int16_t>,
+                                       nullptr,
+                                       nullptr,
+                                       convert_loop<float, Half>,
+                                       convert_loop<float, BFloat16>};
+#define FLAMBEAU_LEAVES(From)                                                                                       \
+  {                                                                                                                 \
+    convert_loop<bool, From>, convert_loop<uint8_t, From>, convert_loop<int8_t, From>, convert_loop<int16_t, From>, \
+        convert_loop<int32_t, From>, convert_loop<int64_t, From>, convert_loop<Half, From>,                         \
+        convert_loop<BFloat16, From>, convert_loop<float, From>, convert_loop<double, From>                         \
+  }
 constexpr Convert kFromFloat[] = FLAMBEAU_LEAVES(float);
 constexpr Convert kFromInt64[] = FLAMBEAU_LEAVES(int64_t);
 constexpr Convert kFromDouble[] = FLAMBEAU_LEAVES(double);
@@ -201,8 +210,10 @@ void convert_some(void* dst, DType d, const void* src, DType s, int64_t n) {
   if (!is_complex(d) && !is_complex(s)) return convert_real(dst, d, src, s, n);
   if (is_complex(d) && is_complex(s)) return convert_real(dst, real_of(d), src, real_of(s), 2 * n);
   if (d == DType::Bool) {
-    if (s == DType::Complex64) complex_to_bool(static_cast<bool*>(dst), static_cast<const Complex64*>(src), n);
-    else complex_to_bool(static_cast<bool*>(dst), static_cast<const Complex128*>(src), n);
+    if (s == DType::Complex64)
+      complex_to_bool(static_cast<bool*>(dst), static_cast<const Complex64*>(src), n);
+    else
+      complex_to_bool(static_cast<bool*>(dst), static_cast<const Complex128*>(src), n);
     return;
   }
   alignas(64) double middle[kTile];
@@ -262,11 +273,16 @@ void copy_patch_of(char* dst, const char* src, const Patch& p) {
 
 void copy_patch(char* dst, const char* src, const Patch& p, int64_t item) {
   switch (item) {
-    case 1: return copy_patch_of<uint8_t>(dst, src, p);
-    case 2: return copy_patch_of<uint16_t>(dst, src, p);
-    case 4: return copy_patch_of<uint32_t>(dst, src, p);
-    case 8: return copy_patch_of<uint64_t>(dst, src, p);
-    default: return copy_patch_of<Item16>(dst, src, p);
+    case 1:
+      return copy_patch_of<uint8_t>(dst, src, p);
+    case 2:
+      return copy_patch_of<uint16_t>(dst, src, p);
+    case 4:
+      return copy_patch_of<uint32_t>(dst, src, p);
+    case 8:
+      return copy_patch_of<uint64_t>(dst, src, p);
+    default:
+      return copy_patch_of<Item16>(dst, src, p);
   }
 }
 
@@ -342,8 +358,10 @@ struct Square {
     exchange<1>(r);
 #pragma GCC unroll 16
     for (int i = 0; i < N; ++i) {
-      if constexpr (Streaming && sizeof(Row) == kVector) stream(dst + i * dst_row, (Wide)r[i]);
-      else *reinterpret_cast<Row*>(dst + i * dst_row) = r[i];
+      if constexpr (Streaming && sizeof(Row) == kVector)
+        stream(dst + i * dst_row, (Wide)r[i]);
+      else
+        *reinterpret_cast<Row*>(dst + i * dst_row) = r[i];
     }
   }
 };
@@ -389,10 +407,14 @@ void transpose_items(char* dst, int64_t dst_row, const char* src, int64_t src_ro
 void transpose_some(char* dst, int64_t dst_row, const char* src, int64_t src_row, int64_t rows, int64_t columns,
                     int64_t item, bool streaming) {
   switch (item) {
-    case 1: return transpose_items<uint8_t>(dst, dst_row, src, src_row, rows, columns, streaming);
-    case 2: return transpose_items<uint16_t>(dst, dst_row, src, src_row, rows, columns, streaming);
-    case 4: return transpose_items<uint32_t>(dst, dst_row, src, src_row, rows, columns, streaming);
-    case 8: return transpose_items<uint64_t>(dst, dst_row, src, src_row, rows, columns, streaming);
+    case 1:
+      return transpose_items<uint8_t>(dst, dst_row, src, src_row, rows, columns, streaming);
+    case 2:
+      return transpose_items<uint16_t>(dst, dst_row, src, src_row, rows, columns, streaming);
+    case 4:
+      return transpose_items<uint32_t>(dst, dst_row, src, src_row, rows, columns, streaming);
+    case 8:
+      return transpose_items<uint64_t>(dst, dst_row, src, src_row, rows, columns, streaming);
     default: {
       for (int64_t j = 0; j < columns; j += 8) {
         int64_t n = columns - j < 8 ? columns - j : 8;
@@ -480,8 +502,8 @@ int64_t grain_for(int64_t total, int64_t bytes) {
   return share > least ? share : least;
 }
 
-// Pieces of the two innermost dimensions for all positions of the outer ones, spread over threads. f(d, s, a, na, b, nb)
-// gets byte offsets of the outer position and a range of dimension `inner` and of dimension `second`.
+// Pieces of the two innermost dimensions for all positions of the outer ones, spread over threads. f(d, s, a, na, b,
+// nb) gets byte offsets of the outer position and a range of dimension `inner` and of dimension `second`.
 template <class F>
 void for_patches(const Plan& plan, int64_t step0, int64_t step1, int64_t patch_bytes, const F& f) {
   int64_t n0 = plan.size[0], n1 = plan.ndim > 1 ? plan.size[1] : 1;
@@ -608,8 +630,10 @@ void copy(int ndim, const int64_t* sizes, void* dst, const int64_t* dst_strides,
   if (!make_plan(plan, ndim, sizes, dst_strides, src_strides)) return;
   char* to = static_cast<char*>(dst);
   const char* from = static_cast<const char*>(src);
-  if (same_bytes(dst_dtype, src_dtype)) copy_same(plan, to, from, item_size(src_dtype));
-  else copy_converted(plan, to, dst_dtype, from, src_dtype);
+  if (same_bytes(dst_dtype, src_dtype))
+    copy_same(plan, to, from, item_size(src_dtype));
+  else
+    copy_converted(plan, to, dst_dtype, from, src_dtype);
 }
 
 void fill(void* dst, int64_t n, const void* value, int item_size) {
@@ -643,8 +667,10 @@ void conjugate_of(void* dst, const void* src, int64_t n) {
 }
 
 void conjugate(void* dst, const void* src, int64_t n, DType dtype) {
-  if (dtype == DType::Complex64) conjugate_of<float>(dst, src, n);
-  else conjugate_of<double>(dst, src, n);
+  if (dtype == DType::Complex64)
+    conjugate_of<float>(dst, src, n);
+  else
+    conjugate_of<double>(dst, src, n);
 }
 
 }  // namespace

@@ -236,8 +236,10 @@ bool bincount_weighted(double* sums, const int64_t* x, const double* weights, in
 }
 
 void histc(DType dtype, int64_t* counts, const void* x, int64_t n, int64_t bins, double lo, double hi) {
-  if (dtype == DType::Float32) histc_of(counts, static_cast<const float*>(x), n, bins, float(lo), float(hi));
-  else histc_of(counts, static_cast<const double*>(x), n, bins, lo, hi);
+  if (dtype == DType::Float32)
+    histc_of(counts, static_cast<const float*>(x), n, bins, float(lo), float(hi));
+  else
+    histc_of(counts, static_cast<const double*>(x), n, bins, lo, hi);
 }
 
 void searchsorted(DType dtype, int64_t* out, const void* sorted, const void* values, int64_t rows, int64_t sorted_rows,
@@ -245,9 +247,12 @@ void searchsorted(DType dtype, int64_t* out, const void* sorted, const void* val
   auto run = [&]<class T>(const T* s) {
     searchsorted_of(out, s, static_cast<const T*>(values), rows, sorted_rows, n, m, right, sorter);
   };
-  if (dtype == DType::Int64) run(static_cast<const int64_t*>(sorted));
-  else if (dtype == DType::Float32) run(static_cast<const float*>(sorted));
-  else run(static_cast<const double*>(sorted));
+  if (dtype == DType::Int64)
+    run(static_cast<const int64_t*>(sorted));
+  else if (dtype == DType::Float32)
+    run(static_cast<const float*>(sorted));
+  else
+    run(static_cast<const double*>(sorted));
 }
 
 }  // namespace flambeau::kernels::FLAMBEAU_ISA

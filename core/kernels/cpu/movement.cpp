@@ -94,11 +94,16 @@ void pad(void* out, const void* in, int64_t batch, int ndim, const int64_t* size
   Padding p(ndim, sizes, before, after, mode);
   auto run = [&]<class T>(T* to) { pad_of(to, static_cast<const T*>(in), batch, p); };
   switch (item_size) {
-    case 1: return run(static_cast<uint8_t*>(out));
-    case 2: return run(static_cast<uint16_t*>(out));
-    case 4: return run(static_cast<uint32_t*>(out));
-    case 8: return run(static_cast<uint64_t*>(out));
-    default: return run(static_cast<Item16*>(out));
+    case 1:
+      return run(static_cast<uint8_t*>(out));
+    case 2:
+      return run(static_cast<uint16_t*>(out));
+    case 4:
+      return run(static_cast<uint32_t*>(out));
+    case 8:
+      return run(static_cast<uint64_t*>(out));
+    default:
+      return run(static_cast<Item16*>(out));
   }
 }
 

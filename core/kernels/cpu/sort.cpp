@@ -171,10 +171,14 @@ void radix_sort(E* a, E* spare, int64_t n, int bits) {
 template <class E>
 [[gnu::noinline]] void sort_range(E* a, E* spare, int64_t n, int bits) {
   if (bits == 0 || n < 2) return;
-  if (n <= 24) insertion_sort(a, n);
-  else if (n <= 160 || n >= int64_t(0xffffffff)) merge_sort(a, spare, n);
-  else if (n <= 16384) radix_sort<E, 8>(a, spare, n, bits);
-  else radix_sort<E, 11>(a, spare, n, bits);
+  if (n <= 24)
+    insertion_sort(a, n);
+  else if (n <= 160 || n >= int64_t(0xffffffff))
+    merge_sort(a, spare, n);
+  else if (n <= 16384)
+    radix_sort<E, 8>(a, spare, n, bits);
+  else
+    radix_sort<E, 11>(a, spare, n, bits);
 }
 
 // ---- a long row over all threads ----
@@ -188,7 +192,8 @@ void sort_long(E* a, E* spare, int64_t n, int bits, const F& emit) {
   constexpr int kDigit = 11, kBuckets = 1 << kDigit;
   constexpr int64_t kChunks = 16;
   if (bits == 0) {
-    return parallel_for(n, kLong, [&](int64_t begin, int64_t end) FLAMBEAU_BODY { emit(a + begin, begin, end - begin); });
+    return parallel_for(n, kLong,
+                        [&](int64_t begin, int64_t end) FLAMBEAU_BODY { emit(a + begin, begin, end - begin); });
   }
   int shift = bits > kDigit ? bits - kDigit : 0;
   int64_t step = (n + kChunks - 1) / kChunks;
@@ -240,10 +245,14 @@ template <class E>
   if (!values) return;
   char* to = static_cast<char*>(values) + at * item;
   switch (item) {
-    case 1: return take_of<uint8_t>(to, in, sorted, n);
-    case 2: return take_of<uint16_t>(to, in, sorted, n);
-    case 4: return take_of<uint32_t>(to, in, sorted, n);
-    default: return take_of<uint64_t>(to, in, sorted, n);
+    case 1:
+      return take_of<uint8_t>(to, in, sorted, n);
+    case 2:
+      return take_of<uint16_t>(to, in, sorted, n);
+    case 4:
+      return take_of<uint32_t>(to, in, sorted, n);
+    default:
+      return take_of<uint64_t>(to, in, sorted, n);
   }
 }
 
@@ -277,9 +286,11 @@ void sort_of(DType dtype, const void* in, int64_t rows, int64_t n, bool descendi
       parallel_for(n, kLong, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
         differ.fetch_or(fill(room.data + begin, dtype, row, begin, end, flip), std::memory_order_relaxed);
       });
-      sort_long(room.data, room.data + n, n, bit_length(differ.load()), [&](const E* sorted, int64_t at, int64_t count) {
-        emit(sorted, at, count, item, row, row_of(static_cast<char*>(values), r * n * item), row_of(indices, r * n));
-      });
+      sort_long(room.data, room.data + n, n, bit_length(differ.load()),
+                [&](const E* sorted, int64_t at, int64_t count) {
+                  emit(sorted, at, count, item, row, row_of(static_cast<char*>(values), r * n * item),
+                       row_of(indices, r * n));
+                });
     }
     return;
   }
@@ -324,7 +335,8 @@ void topk_of(DType dtype, const void* in, int64_t rows, int64_t n, int64_t k, bo
           if (held >= 2 * k + 64) {
             std::nth_element(room, room + k - 1, room + held, Before());
             held = k;
-            limit = typename E::Key(room[k - 1].key());  // an equal key comes later in the row and so after all that are held
+            limit = typename E::Key(
+                room[k - 1].key());  // an equal key comes later in the row and so after all that are held
             open = false;
           }
         }
@@ -358,8 +370,10 @@ void median_of(DType dtype, const void* in, int64_t rows, int64_t n, bool ignore
       for (int64_t i = 0; nans > 0 && first == n; ++i) first = room[i].key() == nan_key ? i : n;
     }
     int64_t k = ignore_nan && nans < n ? (n - nans - 1) / 2 : (n - 1) / 2;
-    if (nans == n || (nans > 0 && !ignore_nan)) k = first;
-    else std::nth_element(room, room + k, room + n, Before());
+    if (nans == n || (nans > 0 && !ignore_nan))
+      k = first;
+    else
+      std::nth_element(room, room + k, room + n, Before());
     emit(room + k, 0, 1, item, row, row_of(static_cast<char*>(values), r * item), row_of(indices, r));
   });
 }
@@ -437,30 +451,40 @@ bool one_word(DType dtype, int64_t n) { return narrow(dtype) && n < int64_t(0xff
 
 void sort(DType dtype, const void* in, int64_t rows, int64_t n, bool descending, void* values, int64_t* indices) {
   if (rows == 0 || n == 0) return;
-  if (one_word(dtype, n)) sort_of<Packed>(dtype, in, rows, n, descending, values, indices);
-  else sort_of<Paired>(dtype, in, rows, n, descending, values, indices);
+  if (one_word(dtype, n))
+    sort_of<Packed>(dtype, in, rows, n, descending, values, indices);
+  else
+    sort_of<Paired>(dtype, in, rows, n, descending, values, indices);
 }
 
 void topk(DType dtype, const void* in, int64_t rows, int64_t n, int64_t k, bool largest, void* values,
           int64_t* indices) {
   if (rows == 0 || k == 0) return;
-  if (one_word(dtype, n)) topk_of<Packed>(dtype, in, rows, n, k, largest, values, indices);
-  else topk_of<Paired>(dtype, in, rows, n, k, largest, values, indices);
+  if (one_word(dtype, n))
+    topk_of<Packed>(dtype, in, rows, n, k, largest, values, indices);
+  else
+    topk_of<Paired>(dtype, in, rows, n, k, largest, values, indices);
 }
 
 void kth(DType dtype, const void* in, int64_t rows, int64_t n, int64_t k, void* values, int64_t* indices) {
-  if (one_word(dtype, n)) kth_of<Packed>(dtype, in, rows, n, k, values, indices);
-  else kth_of<Paired>(dtype, in, rows, n, k, values, indices);
+  if (one_word(dtype, n))
+    kth_of<Packed>(dtype, in, rows, n, k, values, indices);
+  else
+    kth_of<Paired>(dtype, in, rows, n, k, values, indices);
 }
 
 void median(DType dtype, const void* in, int64_t rows, int64_t n, bool ignore_nan, void* values, int64_t* indices) {
-  if (one_word(dtype, n)) median_of<Packed>(dtype, in, rows, n, ignore_nan, values, indices);
-  else median_of<Paired>(dtype, in, rows, n, ignore_nan, values, indices);
+  if (one_word(dtype, n))
+    median_of<Packed>(dtype, in, rows, n, ignore_nan, values, indices);
+  else
+    median_of<Paired>(dtype, in, rows, n, ignore_nan, values, indices);
 }
 
 void mode(DType dtype, const void* in, int64_t rows, int64_t n, void* values, int64_t* indices) {
-  if (one_word(dtype, n)) mode_of<Packed>(dtype, in, rows, n, values, indices);
-  else mode_of<Paired>(dtype, in, rows, n, values, indices);
+  if (one_word(dtype, n))
+    mode_of<Packed>(dtype, in, rows, n, values, indices);
+  else
+    mode_of<Paired>(dtype, in, rows, n, values, indices);
 }
 
 int64_t unique(DType dtype, const void* in, int64_t n, void* values, int64_t* inverse, int64_t* counts) {
