@@ -30,8 +30,8 @@ def conversion(name: str, dtype_name: str) -> None:
     def method(input: Tensor, memory_format: Any = None) -> Tensor:
         dtype = getattr(P, dtype_name)
         if memory_format is None or memory_format == P.preserve_format:
-            return input if input.dtype == dtype else P.to(input, dtype)
-        return P.contiguous(P.to(input, dtype), memory_format=memory_format)
+            return input if input.dtype == dtype else P.cast(input, dtype)
+        return P.contiguous(P.cast(input, dtype), memory_format=memory_format)
 
     method.__name__ = method.__qualname__ = name
     summary = f"The tensor converted to {dtype_name}; itself where it is that already."
@@ -51,10 +51,10 @@ def type_as(input: Tensor, other: Tensor) -> Tensor:
     >>> torch.tensor([1]).type_as(torch.tensor([1.]))
     tensor([1.])
     """
-    return input if input.dtype == other.dtype else P.to(input, other.dtype)
+    return input if input.dtype == other.dtype else P.cast(input, other.dtype)
 
 
-@composite
+@composite(method=False)
 def is_floating_point(input: Tensor) -> bool:
     """Whether the elements are floating point numbers.
 
@@ -64,7 +64,7 @@ def is_floating_point(input: Tensor) -> bool:
     return input.dtype.is_floating_point
 
 
-@composite
+@composite(method=False)
 def is_complex(input: Tensor) -> bool:
     """Whether the elements are complex numbers.
 
@@ -74,7 +74,7 @@ def is_complex(input: Tensor) -> bool:
     return input.dtype.is_complex
 
 
-@composite
+@composite(method=False)
 def is_signed(input: Tensor) -> bool:
     """Whether the element type has negative numbers.
 
@@ -84,7 +84,7 @@ def is_signed(input: Tensor) -> bool:
     return input.dtype not in (P.bool, P.uint8)
 
 
-@composite
+@composite(method=False)
 def is_conj(input: Tensor) -> bool:
     """Whether a conjugation is left undone: never.
 
@@ -94,7 +94,7 @@ def is_conj(input: Tensor) -> bool:
     return False
 
 
-@composite
+@composite(method=False)
 def is_neg(input: Tensor) -> bool:
     """Whether a negation is left undone: never.
 

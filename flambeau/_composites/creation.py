@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ._primitives import P, Tensor
-from .helpers import broadcast_of, cast, error, is_integral, require_tensor, sizes_of
+from .helpers import cast, error, is_integral, sizes_of
 from .registry import composite
 
 
@@ -65,16 +65,6 @@ def ones(*size: Any, requires_grad: bool = False, names: Any = None, **options: 
     """
     size = options.pop("size", size)
     return made(P.fill_(blank(sizes_of(size), **options), 1), requires_grad)
-
-
-@composite(method=False)
-def zeros_like(input: Tensor, *, requires_grad: bool = False, **options: Any) -> Tensor:
-    """Zeros in the shape, dtype and layout of input.
-
-    >>> torch.zeros_like(torch.tensor([5, 6]))
-    tensor([0, 0])
-    """
-    return made(P.fill_(blank_like(input, **options), 0), requires_grad)
 
 
 @composite(method=False)
@@ -297,11 +287,11 @@ def spaced(start: Any, end: Any, steps: int, dtype: Any, name: str, device: Any)
     if is_integral(dtype):
         start, end = (cast(x, dtype) if isinstance(x, Tensor) else int(x) for x in (start, end))
     work = P.float64 if not dtype.is_complex else P.complex128
-    place = P.to(P.arange(steps, device=device), work)
-    start, end = (P.to(x, work) if isinstance(x, Tensor) else x for x in (start, end))
+    place = P.cast(P.arange(steps, device=device), work)
+    start, end = (P.cast(x, work) if isinstance(x, Tensor) else x for x in (start, end))
     step = (end - start) / max(steps - 1, 1)
     low, high = P.add(P.mul(place, step), start), P.sub(end, P.mul(P.sub(steps - 1, place), step))
-    values = P.where(P.lt(P.to(place, P.float64) if dtype.is_complex else place, steps / 2), low, high)
+    values = P.where(P.lt(P.cast(place, P.float64) if dtype.is_complex else place, steps / 2), low, high)
     return values if name == "logspace" or is_integral(dtype) else cast(values, dtype)
 
 
@@ -348,7 +338,7 @@ def inclusive_range(start: float = 0, end: float | None = None, step: float = 1,
         raise error(RuntimeError, "upper bound and lower bound inconsistent with step sign")
     requires_grad, dtype = options.pop("requires_grad", False), options.get("dtype") or P.get_default_dtype()
     place = P.arange(int(math.floor((end - start) / step)) + 1, dtype=P.float64)
-    return made(P.to(P.add(P.mul(place, step), start), dtype), requires_grad)
+    return made(P.cast(P.add(P.mul(place, step), start), dtype), requires_grad)
 
 
 @composite(method=False, out=True)
@@ -376,7 +366,7 @@ def triangle(row: int, col: int, offset: int, lower: bool, dtype: Any, device: A
     rows, columns = P.unsqueeze(P.arange(row, device=device), 1), P.arange(col, device=device)
     distance = P.sub(columns, rows)
     inside = P.le(distance, offset) if lower else P.ge(distance, offset)
-    return P.to(P.contiguous(P.transpose(P.nonzero(inside), 0, 1)), dtype or P.int64)
+    return P.cast(P.contiguous(P.transpose(P.nonzero(inside), 0, 1)), dtype or P.int64)
 
 
 @composite(method=False)
@@ -420,44 +410,3 @@ def triu_indices(
 
 
 # complex numbers from two parts
-
-
-@composite(method=False, out="exact", name="complex")
-def complex_of(real: Tensor, imag: Tensor) -> Tensor:
-    """Complex numbers from their real and imaginary parts.
-
-    >>> torch.complex(torch.tensor([1.]), torch.tensor([2.]))
-    tensor([1.+2.j])
-    """
-    parts_of_complex(real, imag, "complex")
-    return P.view_as_complex(P.stack([real, imag] if real.shape == imag.shape else spread_pair(real, imag), -1))
-
-
-@composite(method=False, out="exact")
-def polar(abs: Tensor, angle: Tensor) -> Tensor:
-    """Complex numbers from their absolute values and angles (radians).
-
-    >>> torch.polar(torch.tensor([2.]), torch.tensor([0.]))
-    tensor([2.+0.j])
-    """
-    parts_of_complex(abs, angle, "polar")
-    return P.view_as_complex(P.stack([P.mul(abs, P.cos(angle)), P.mul(abs, P.sin(angle))], -1))
-
-
-def parts_of_complex(first: Tensor, second: Tensor, name: str) -> None:
-    """Raises unless two tensors can be the parts of complex numbers."""
-    require_tensor(first, name)
-    require_tensor(second, name, 2)
-    kinds = (P.float16, P.float32, P.float64)
-    if first.dtype not in kinds or second.dtype not in kinds:
-        phrase = "Expected both inputs to be Half, Float or Double tensors but got"
-        raise error(RuntimeError, f"{phrase} {first.dtype} and {second.dtype}", name, "float types", (first, second))
-    if first.dtype != second.dtype:
-        phrase = f"Expected object of scalar type {first.dtype} but got scalar type {second.dtype} for second argument"
-        raise error(RuntimeError, phrase, name, "one dtype", (first, second))
-
-
-def spread_pair(first: Tensor, second: Tensor) -> list[Tensor]:
-    """Two tensors expanded to their common shape."""
-    size = broadcast_of(first.shape, second.shape)
-    return [P.expand(first, size), P.expand(second, size)]

@@ -17,7 +17,6 @@ from .helpers import (
     wrap_dims,
 )
 from .registry import composite
-from .shape import reshape
 
 Dims = Any
 
@@ -132,7 +131,7 @@ def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: An
     dims = tuple(wrap_dims(dim, input.dim()))
     count = P.sum(P.logical_not(P.isnan(input)), dims, keepdim)
     total = P.sum(without_nan(input), dims, keepdim, dtype=dtype)
-    return P.div(total, P.to(count, total.dtype))
+    return P.div(total, P.cast(count, total.dtype))
 
 
 class ValuesIndices(NamedTuple):
@@ -159,7 +158,7 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> A
     tensor(1.)
     """
     if dim is None:
-        return median(input) if input.numel() == 0 else place_of_median(reshape(input, (-1,)), False, 0)[0]
+        return median(input) if input.numel() == 0 else place_of_median(P.reshape(input, (-1,)), False, 0)[0]
     if input.dim() == 0:
         return ValuesIndices(P.clone(input), P.full((), 0, dtype=P.int64, device=input.device))
     dim = wrap_dim(dim, input.dim())
@@ -179,7 +178,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     if input.numel() == 0:
         value = math.nan if input.dtype.is_floating_point else -(2**63) if input.dtype == P.int64 else 0
         return P.full((), value, dtype=input.dtype, device=input.device)
-    return P.median(reshape(input, (-1,)), 0, False)[0]
+    return P.median(P.reshape(input, (-1,)), 0, False)[0]
 
 
 def nonempty_along(input: Tensor, dim: int, name: str) -> None:
@@ -357,7 +356,7 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     length = P.norm_p(input, p, tuple(d for d in range(input.dim()) if d != dim), True)
     one = P.full((), 1.0, dtype=length.dtype, device=length.device)
     factor = P.where(P.gt(length, maxnorm), P.div(maxnorm, P.add(length, 1e-7)), one)
-    return P.mul(input, P.to(factor, input.dtype))
+    return P.mul(input, P.cast(factor, input.dtype))
 
 
 @composite(method=False)
