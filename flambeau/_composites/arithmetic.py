@@ -181,6 +181,52 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
     return P.add(P.sum(terms, -1), p * (p - 1) / 4 * math.log(math.pi))
 
 
+class Frexp(NamedTuple):
+    """The result of frexp."""
+
+    mantissa: Any
+    exponent: Any
+
+
+# dtype -> the integer type of its width, bits of the mantissa, bias of the exponent
+LAYOUTS = {
+    "float16": ("int16", 10, 15),
+    "bfloat16": ("int16", 7, 127),
+    "float32": ("int32", 23, 127),
+    "float64": ("int64", 52, 1023),
+}
+
+
+@composite(out=True)
+def frexp(input: Tensor) -> Frexp:
+    """Mantissas, of size between 1/2 and 1, and whole exponents of two: input = mantissa * 2 ** exponent.
+
+    >>> tuple(torch.frexp(torch.tensor([12.0])))
+    (tensor([0.7500]), tensor([4], dtype=torch.int32))
+    """
+    layout = LAYOUTS.get(str(input.dtype).rpartition(".")[2])
+    if layout is None:
+        raise error(RuntimeError, "torch.frexp() only supports floating-point dtypes", "frexp", "floats", input)
+    whole, bits, bias = getattr(P, layout[0]), layout[1], layout[2]
+
+    def power(exponent: Tensor) -> Tensor:
+        """2 ** exponent, exactly: the exponent's bits put in their place."""
+        return P.view_dtype(P.bitwise_left_shift(P.add(exponent, bias), bits), input.dtype)
+
+    plain = P.detach(input)
+    shifted = P.mul(plain, 2.0 ** (bits + 2)) if input.dtype != P.float16 else P.mul(plain, 4096.0)
+    tiny = P.lt(P.abs(plain), 2.0 ** (1 - bias))  # denormal numbers are scaled up first
+    shift = bits + 2 if input.dtype != P.float16 else 12
+    stored = P.bitwise_right_shift(P.view_dtype(P.where(tiny, shifted, plain), whole), bits)
+    exponent = P.sub(P.bitwise_and(stored, 2 * bias + 1), bias - 1)
+    exponent = P.sub(exponent, P.mul(P.cast(tiny, whole), shift))
+    special = P.logical_or(P.eq(plain, 0), P.logical_not(P.isfinite(plain)))
+    exponent = P.where(special, P.mul(exponent, 0), exponent)
+    half = P.bitwise_right_shift(exponent, 1)  # in two steps, as one power of two may be out of range
+    mantissa = P.mul(P.mul(input, power(P.neg(half))), power(P.sub(half, exponent)))
+    return Frexp(mantissa, P.cast(exponent, P.int32))
+
+
 # comparing
 
 

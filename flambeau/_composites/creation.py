@@ -97,7 +97,7 @@ def fill(input: Tensor, value: Any) -> Tensor:
     if isinstance(value, Tensor) and value.dim():
         phrase = f"fill only supports 0-dimension value tensor but got tensor with {value.dim()} dimensions."
         raise error(RuntimeError, phrase, "fill", "a scalar", value)
-    return P.fill_(P.clone(input), value)
+    return P.copy_(P.clone(input), value) if isinstance(value, Tensor) else P.fill_(P.clone(input), value)
 
 
 @composite

@@ -159,6 +159,11 @@ def slice_view(input: Tensor, dim: int = 0, start: int | None = None, end: int |
     return P.slice(input, dim, start, end, step)
 
 
+def view_of(input: Tensor, size: Any = None, *, dtype: Any = None) -> Tensor:
+    """The same memory in another shape or of another dtype."""
+    return P.view(input, size) if dtype is None else P.view_dtype(input, dtype)
+
+
 COPIED_VIEWS: dict[str, tuple[Callable[..., Any], str]] = {
     "alias": (lambda input: input, "torch.zeros(2)"),
     "as_strided": (P.as_strided, "torch.zeros(4), (2,), (2,)"),
@@ -176,10 +181,7 @@ COPIED_VIEWS: dict[str, tuple[Callable[..., Any], str]] = {
     "unbind": (splitting.unbind, "torch.zeros(2, 3)"),
     "unfold": (lambda input, dimension, size, step: P.unfold(input, dimension, size, step), "torch.zeros(4), 0, 2, 2"),
     "unsqueeze": (P.unsqueeze, "torch.zeros(2), 0"),
-    "view": (
-        lambda input, size=None, *, dtype=None: P.view(input, size if dtype is None else dtype),
-        "torch.zeros(4), (2, 2)",
-    ),
+    "view": (view_of, "torch.zeros(4), (2, 2)"),
     "view_as_complex": (P.view_as_complex, "torch.zeros(3, 2)"),
     "view_as_real": (P.view_as_real, "torch.zeros(3, dtype=torch.complex64)"),
 }

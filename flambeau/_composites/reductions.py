@@ -46,7 +46,7 @@ def var(
     tensor(2.)
     """
     dims, correction = spread_options("var", input, dim, unbiased, correction)
-    return P.var(input, dims, correction=correction, keepdim=keepdim)
+    return variance(input, dims, correction, keepdim)
 
 
 @composite(out=True)
@@ -59,14 +59,25 @@ def std(
     tensor(1.)
     """
     dims, correction = spread_options("std", input, dim, unbiased, correction)
-    return root(P.var(input, dims, correction=correction, keepdim=keepdim))
+    if input.dtype.is_complex:
+        return root(variance(input, dims, correction, keepdim))
+    return P.std(input, dims, correction=correction, keepdim=keepdim)
 
 
-def root(variance: Tensor) -> Tensor:
-    """The square root, with a gradient of zero where the variance is zero."""
-    zero = P.eq(variance, 0)
-    one = P.full((), 1.0, dtype=variance.dtype, device=variance.device)
-    return P.where(zero, P.mul(variance, 0), P.sqrt(P.where(zero, one, variance)))
+def variance(input: Tensor, dims: tuple[int, ...], correction: float, keepdim: bool) -> Tensor:
+    """The variance; that of complex numbers is the sum of those of both parts."""
+    if not input.dtype.is_complex:
+        return P.var(input, dims, correction=correction, keepdim=keepdim)
+    if input.dim() == 0:
+        return variance(P.unsqueeze(input, 0), (0,), correction, False)
+    return P.sum(P.var(P.view_as_real(input), dims, correction=correction, keepdim=keepdim), -1)
+
+
+def root(squares: Tensor) -> Tensor:
+    """The square root, with a gradient of zero where the root is zero."""
+    zero = P.eq(squares, 0)
+    one = P.full((), 1.0, dtype=squares.dtype, device=squares.device)
+    return P.where(zero, P.mul(squares, 0), P.sqrt(P.where(zero, one, squares)))
 
 
 @composite
@@ -79,7 +90,7 @@ def var_mean(
     (tensor(2.), tensor(2.))
     """
     dims, correction = spread_options("var_mean", input, dim, unbiased, correction)
-    return P.var(input, dims, correction=correction, keepdim=keepdim), P.mean(input, dims, keepdim)
+    return variance(input, dims, correction, keepdim), P.mean(input, dims, keepdim)
 
 
 @composite
@@ -91,8 +102,8 @@ def std_mean(
     >>> torch.std_mean(torch.tensor([1., 3.]), correction=0)
     (tensor(1.), tensor(2.))
     """
-    variance, mean = var_mean(input, dim, unbiased, keepdim, correction=correction)
-    return root(variance), mean
+    dims, correction = spread_options("std_mean", input, dim, unbiased, correction)
+    return std(input, dims, keepdim=keepdim, correction=correction), P.mean(input, dims, keepdim)
 
 
 # passing over nan
@@ -201,6 +212,21 @@ def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
     return P.sum(P.ne(input, 0), tuple(wrap_dims(dim, input.dim())))
 
 
+def p_norm(input: Tensor, p: float, dims: tuple[int, ...], keepdim: bool) -> Tensor:
+    """The p-norm along dimensions, which are all where none is named, by the primitive that fits p."""
+    dims = dims or tuple(range(input.dim()))
+    input = P.abs(input) if input.dtype.is_complex else input
+    if p == 2:
+        return P.norm2(input, dims, keepdim)
+    if p == 1:
+        return P.norm1(input, dims, keepdim)
+    if p == 0:
+        return P.sum(P.abs(P.sign(input)), dims, keepdim)
+    if math.isinf(p):
+        return (P.amax if p > 0 else P.amin)(P.abs(input), dims, keepdim)
+    return P.norm_p(input, p, dims, keepdim)
+
+
 @composite(method=False, out=True, namespace="linalg", name="vector_norm")
 def vector_norm(x: Tensor, ord: Any = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The norm of order ord of x as one vector, or along dimensions.
@@ -217,7 +243,7 @@ def vector_norm(x: Tensor, ord: Any = 2, dim: Dims = None, keepdim: bool = False
     if 0 in extents and (ord < 0 or ord == math.inf) and not (dim is not None and extents and math.prod(extents)):
         phrase = f"linalg.vector_norm cannot compute the {ord} norm on an empty"
         raise error(RuntimeError, f"{phrase} tensor because the operation does not have an identity")
-    return P.norm_p(cast(x, dtype), ord, tuple(dims), keepdim)
+    return p_norm(cast(x, dtype), ord, tuple(dims), keepdim)
 
 
 def floating_only(input: Tensor, name: str) -> None:
@@ -274,7 +300,7 @@ def matrix_norm(
 def summed_norm(A: Tensor, ord: float, row: int, column: int, keepdim: bool) -> Tensor:
     """The norms that are the largest or smallest sum of absolute values of a column (1) or of a row (inf)."""
     summed, kept = (row, column) if abs(ord) == 1 else (column, row)
-    sums = P.norm_p(A, 1, (summed,), True)
+    sums = p_norm(A, 1, (summed,), True)
     largest = P.amax if A.shape[kept] else P.sum  # the largest of no sums is 0; the smallest does not exist
     result = (largest if ord > 0 else P.amin)(sums, (kept,), True)
     return result if keepdim else P.squeeze(result, tuple(sorted((row, column))))
@@ -337,7 +363,7 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     tensor(5.)
     """
     gap = P.sub(input, other)
-    return P.norm_p(gap, p, tuple(range(gap.dim())), False)
+    return p_norm(gap, p, tuple(range(gap.dim())), False)
 
 
 @composite(inplace=True, out=True)
@@ -353,7 +379,7 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
         what = what if p <= 0 or maxnorm < 0 else f"input needs at least 2 dimensions, got {input.dim()} dimensions"
         raise error(RuntimeError, f"renorm: {what}", "renorm", "p > 0, maxnorm >= 0, 2 dimensions", (input, p, maxnorm))
     dim = wrap_dim(dim, input.dim())
-    length = P.norm_p(input, p, tuple(d for d in range(input.dim()) if d != dim), True)
+    length = p_norm(input, p, tuple(d for d in range(input.dim()) if d != dim), True)
     one = P.full((), 1.0, dtype=length.dtype, device=length.device)
     factor = P.where(P.gt(length, maxnorm), P.div(maxnorm, P.add(length, 1e-7)), one)
     return P.mul(input, P.cast(factor, input.dtype))
@@ -377,7 +403,7 @@ def cdist(
     if p == 2 and (compute_mode == "use_mm_for_euclid_dist" or many and not str(compute_mode).startswith("donot")):
         return euclidean_distances(x1, x2)
     gap = P.sub(P.unsqueeze(x1, -2), P.unsqueeze(x2, -3))
-    return P.norm_p(gap, p, (gap.dim() - 1,), False)
+    return p_norm(gap, p, (gap.dim() - 1,), False)
 
 
 CDIST_MODES = (("", ""), ("", "_if_necessary"), ("donot_", ""))
@@ -433,4 +459,4 @@ def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
             [10.]])
     """
     dims = tuple(d for d in range(v.dim()) if dim == -1 or d != dim)
-    return P.norm_p(v, pow, dims, dim != -1)
+    return p_norm(v, pow, dims, dim != -1)
