@@ -119,7 +119,7 @@ def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     require_tensor(input, "rsub")
     if not isinstance(other, Tensor):
         other = P.full((), other, dtype=scalar_dtype(input, other), device=input.device)
-        return P.sub(P.cast(other, P.result_type(input, other)), input, alpha=alpha)
+        return P.sub(P.to(other, P.result_type(input, other)), input, alpha=alpha)
     return P.sub(other, input, alpha=alpha)
 
 
@@ -138,7 +138,7 @@ def float_power(input: Any, exponent: Any) -> Tensor:
     values = (input, exponent)
     complex_ = any(x.dtype.is_complex if isinstance(x, Tensor) else isinstance(x, complex) for x in values)
     dtype = P.complex128 if complex_ else P.float64
-    base, power = (P.cast(x, dtype) if isinstance(x, Tensor) else x for x in values)
+    base, power = (P.to(x, dtype) if isinstance(x, Tensor) else x for x in values)
     return P.pow(base, power)
 
 
@@ -219,12 +219,12 @@ def frexp(input: Tensor) -> Frexp:
     shift = bits + 2 if input.dtype != P.float16 else 12
     stored = P.bitwise_right_shift(P.view_dtype(P.where(tiny, shifted, plain), whole), bits)
     exponent = P.sub(P.bitwise_and(stored, 2 * bias + 1), bias - 1)
-    exponent = P.sub(exponent, P.mul(P.cast(tiny, whole), shift))
+    exponent = P.sub(exponent, P.mul(P.to(tiny, whole), shift))
     special = P.logical_or(P.eq(plain, 0), P.logical_not(P.isfinite(plain)))
     exponent = P.where(special, P.mul(exponent, 0), exponent)
     half = P.bitwise_right_shift(exponent, 1)  # in two steps, as one power of two may be out of range
     mantissa = P.mul(P.mul(input, power(P.neg(half))), power(P.sub(half, exponent)))
-    return Frexp(mantissa, P.cast(exponent, P.int32))
+    return Frexp(mantissa, P.to(exponent, P.int32))
 
 
 # comparing

@@ -30,8 +30,8 @@ def conversion(name: str, dtype_name: str) -> None:
     def method(input: Tensor, memory_format: Any = None) -> Tensor:
         dtype = getattr(P, dtype_name)
         if memory_format is None or memory_format == P.preserve_format:
-            return input if input.dtype == dtype else P.cast(input, dtype)
-        return P.contiguous(P.cast(input, dtype), memory_format=memory_format)
+            return input if input.dtype == dtype else P.to(input, dtype)
+        return P.contiguous(P.to(input, dtype), memory_format=memory_format)
 
     method.__name__ = method.__qualname__ = name
     summary = f"The tensor converted to {dtype_name}; itself where it is that already."
@@ -51,7 +51,7 @@ def type_as(input: Tensor, other: Tensor) -> Tensor:
     >>> torch.tensor([1]).type_as(torch.tensor([1.]))
     tensor([1.])
     """
-    return input if input.dtype == other.dtype else P.cast(input, other.dtype)
+    return input if input.dtype == other.dtype else P.to(input, other.dtype)
 
 
 @composite(method=False)

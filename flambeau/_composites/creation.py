@@ -287,11 +287,11 @@ def spaced(start: Any, end: Any, steps: int, dtype: Any, name: str, device: Any)
     if is_integral(dtype):
         start, end = (cast(x, dtype) if isinstance(x, Tensor) else int(x) for x in (start, end))
     work = P.float64 if not dtype.is_complex else P.complex128
-    place = P.cast(P.arange(steps, device=device), work)
-    start, end = (P.cast(x, work) if isinstance(x, Tensor) else x for x in (start, end))
+    place = P.to(P.arange(steps, device=device), work)
+    start, end = (P.to(x, work) if isinstance(x, Tensor) else x for x in (start, end))
     step = (end - start) / max(steps - 1, 1)
     low, high = P.add(P.mul(place, step), start), P.sub(end, P.mul(P.sub(steps - 1, place), step))
-    values = P.where(P.lt(P.cast(place, P.float64) if dtype.is_complex else place, steps / 2), low, high)
+    values = P.where(P.lt(P.to(place, P.float64) if dtype.is_complex else place, steps / 2), low, high)
     return values if name == "logspace" or is_integral(dtype) else cast(values, dtype)
 
 
@@ -338,7 +338,7 @@ def inclusive_range(start: float = 0, end: float | None = None, step: float = 1,
         raise error(RuntimeError, "upper bound and lower bound inconsistent with step sign")
     requires_grad, dtype = options.pop("requires_grad", False), options.get("dtype") or P.get_default_dtype()
     place = P.arange(int(math.floor((end - start) / step)) + 1, dtype=P.float64)
-    return made(P.cast(P.add(P.mul(place, step), start), dtype), requires_grad)
+    return made(P.to(P.add(P.mul(place, step), start), dtype), requires_grad)
 
 
 @composite(method=False, out=True)
@@ -366,7 +366,7 @@ def triangle(row: int, col: int, offset: int, lower: bool, dtype: Any, device: A
     rows, columns = P.unsqueeze(P.arange(row, device=device), 1), P.arange(col, device=device)
     distance = P.sub(columns, rows)
     inside = P.le(distance, offset) if lower else P.ge(distance, offset)
-    return P.cast(P.contiguous(P.transpose(P.nonzero(inside), 0, 1)), dtype or P.int64)
+    return P.to(P.contiguous(P.transpose(P.nonzero(inside), 0, 1)), dtype or P.int64)
 
 
 @composite(method=False)

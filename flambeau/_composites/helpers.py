@@ -129,7 +129,7 @@ def floating(dtype: Any) -> Any:
 
 def as_floating(input: Tensor) -> Tensor:
     """input, converted to the default dtype where it holds integers or bools."""
-    return P.cast(input, P.get_default_dtype()) if is_integral(input.dtype) else input
+    return P.to(input, P.get_default_dtype()) if is_integral(input.dtype) else input
 
 
 def common_dtype(tensors: Sequence[Tensor]) -> Any:
@@ -142,7 +142,7 @@ def common_dtype(tensors: Sequence[Tensor]) -> Any:
 
 def cast(input: Tensor, dtype: Any) -> Tensor:
     """input in the dtype; None leaves it as it is."""
-    return input if dtype is None or input.dtype == dtype else P.cast(input, dtype)
+    return input if dtype is None or input.dtype == dtype else P.to(input, dtype)
 
 
 def require_tensor(value: Any, op: str, position: int = 1, parameter: str = "input") -> None:

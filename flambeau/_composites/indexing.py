@@ -74,7 +74,7 @@ def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
         raise error(RuntimeError, f"nonzero_static: 'size' must be an non-negative integer, but got {size}")
     found = P.reshape(P.ne(input, 0), (-1,))
     place = P.arange(found.shape[0], device=input.device)
-    rank = P.sub(P.cumsum(P.cast(found, P.int64), 0), 1)
+    rank = P.sub(P.cumsum(P.to(found, P.int64), 0), 1)
     kept = P.logical_and(found, P.lt(rank, size))
     target = P.where(kept, rank, P.full((), size, dtype=P.int64, device=input.device))
     flat = P.full((size + 1,), -1, dtype=P.int64, device=input.device)
@@ -126,7 +126,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     else:
         filling = P.full((), value, device=input.device)
     check_value(filling, input, "value")
-    return P.where(mask, P.cast(filling, input.dtype), input)
+    return P.where(mask, P.to(filling, input.dtype), input)
 
 
 def check_value(value: Tensor, input: Tensor, label: str) -> None:
@@ -158,7 +158,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     mask, source = P.expand(mask, size), P.reshape(source, (-1,))
     if mask.numel() == 0:
         return P.clone(P.expand(input, size))
-    order = P.sub(P.cumsum(P.cast(P.reshape(mask, (-1,)), P.int64), 0), 1)
+    order = P.sub(P.cumsum(P.to(P.reshape(mask, (-1,)), P.int64), 0), 1)
     if source.numel() == 0:
         source = P.full((1,), 0, dtype=source.dtype, device=source.device)
     chosen = P.index_select(source, 0, P.clamp_min(order, 0))
@@ -323,7 +323,7 @@ def runs(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return rows, nothing, nothing
     before, after = P.slice(rows, 0, 0, -1, 1), P.slice(rows, 0, 1, None, 1)
     changed = P.pad_constant(P.any(P.ne(before, after), 1), (1, 0), True)
-    run = P.sub(P.cumsum(P.cast(changed, P.int64), 0), 1)
+    run = P.sub(P.cumsum(P.to(changed, P.int64), 0), 1)
     first = P.select(P.nonzero(changed), 1, 0)
     return P.index_select(rows, 0, first), run, P.bincount(run)
 
@@ -361,8 +361,8 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
         found = P.any(P.eq(P.unsqueeze(elements, -1), tests), -1)
     else:
         dtype = common_dtype((elements, tests))
-        ordered = P.sort(P.cast(tests, dtype), dim=0)[0]
-        elements = P.cast(elements, dtype)
+        ordered = P.sort(P.to(tests, dtype), dim=0)[0]
+        elements = P.to(elements, dtype)
         place = P.clamp_max(P.searchsorted(ordered, elements), tests.numel() - 1)
         nearest = P.view(P.index_select(ordered, 0, P.reshape(place, (-1,))), tuple(elements.shape))
         found = P.eq(nearest, elements)

@@ -91,7 +91,7 @@ def repeated_indices(repeats: Tensor, output_size: int | None) -> Tensor:
     if output_size is None:
         output_size = int(P.select(ends, 0, -1).item()) if ends.numel() else 0
     places = P.arange(output_size, device=repeats.device)
-    return P.cast(P.searchsorted(P.cast(ends, P.int64), places, right=True), repeats.dtype)
+    return P.to(P.searchsorted(P.to(ends, P.int64), places, right=True), repeats.dtype)
 
 
 # joining
@@ -167,7 +167,7 @@ def block_diag(*tensors: Tensor) -> Tensor:
             )
             raise error(RuntimeError, f"{phrase} dimensions")
     dtype = common_dtype(tensors)
-    blocks = [P.cast(rows(tensor), dtype) for tensor in tensors]
+    blocks = [P.to(rows(tensor), dtype) for tensor in tensors]
     width, column, strips = sum(block.shape[1] for block in blocks), 0, []
     for block in blocks:
         strips.append(P.pad_constant(block, (column, width - column - block.shape[1])))

@@ -69,7 +69,7 @@ def threshold(largest: Tensor, A: Tensor, atol: Any, rtol: Any) -> Tensor:
     bounds = [P.unsqueeze(x, -1) if isinstance(x, Tensor) and x.dim() else x for x in (atol, rtol)]
     relative = P.mul(largest, bounds[1])
     if isinstance(bounds[0], Tensor):
-        return P.maximum(relative, P.cast(bounds[0], relative.dtype))
+        return P.maximum(relative, P.to(bounds[0], relative.dtype))
     return P.clamp_min(relative, bounds[0])
 
 
@@ -130,7 +130,7 @@ def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = N
 def from_lower_triangle(A: Tensor) -> Tensor:
     """The hermitian matrix whose lower triangle is A's: all that eigh looks at."""
     lower, diagonal = P.tril(A, -1), real(P.diagonal(A, 0, -2, -1))
-    return P.add(P.add(lower, m_adjoint(lower)), P.cast(diag_embed(diagonal), A.dtype))
+    return P.add(P.add(lower, m_adjoint(lower)), P.to(diag_embed(diagonal), A.dtype))
 
 
 def inverse_near(A: Tensor, left: Tensor, right: Tensor, free: Tensor) -> Tensor:
@@ -141,7 +141,7 @@ def inverse_near(A: Tensor, left: Tensor, right: Tensor, free: Tensor) -> Tensor
     free has ones on the diagonal for the directions left out.
     """
     columns, rows = P.matmul(A, right), P.matmul(m_adjoint(left), A)
-    free = P.cast(free, A.dtype)
+    free = P.to(free, A.dtype)
     from_columns = P.linalg_solve(P.add(P.matmul(m_adjoint(columns), columns), free), m_adjoint(columns))
     from_rows = P.matmul(m_adjoint(rows), P.linalg_inv(P.add(P.matmul(rows, m_adjoint(rows)), free)))
     return P.matmul(P.matmul(from_rows, P.matmul(rows, right)), from_columns)
@@ -225,7 +225,7 @@ def matrix_exp(A: Tensor) -> Tensor:
             [0., 1.]])
     """
     if A.dtype in (P.float16, P.bfloat16):
-        return P.cast(matrix_exp(P.cast(A, P.float32)), A.dtype)
+        return P.to(matrix_exp(P.to(A, P.float32)), A.dtype)
     floats_wanted(A, "linalg.matrix_exp")
     square_wanted(A, "linalg.matrix_exp")
     if A.numel() == 0:

@@ -34,7 +34,7 @@ def spread(mask: Tensor, input: Tensor) -> Tensor:
     if mask.dim() > input.dim():
         phrase = "_input_mask expected broadcastable mask (got mask dimensionality higher than of the input)"
         raise error(IndexError, phrase, "masked", "a mask that broadcasts", (input, mask))
-    return P.expand(P.cast(mask, P.bool), tuple(input.shape))
+    return P.expand(P.to(mask, P.bool), tuple(input.shape))
 
 
 def dims_of(input: Tensor, dim: Dims) -> tuple[int, ...]:
@@ -137,7 +137,7 @@ def argmax(
     tensor(2)
     """
     input = cast(input, dtype)
-    return P.cast(P.argmax(filled(input, mask, extremes(input.dtype)[0]), dim, keepdim), input.dtype)
+    return P.to(P.argmax(filled(input, mask, extremes(input.dtype)[0]), dim, keepdim), input.dtype)
 
 
 @masked
@@ -150,7 +150,7 @@ def argmin(
     tensor(2)
     """
     input = cast(input, dtype)
-    return P.cast(P.argmin(filled(input, mask, extremes(input.dtype)[1]), dim, keepdim), input.dtype)
+    return P.to(P.argmin(filled(input, mask, extremes(input.dtype)[1]), dim, keepdim), input.dtype)
 
 
 def count_of(input: Tensor, dims: tuple[int, ...], keepdim: bool, mask: Tensor | None) -> Any:
@@ -171,7 +171,7 @@ def mean(
     """
     dims = dims_of(input, dim)
     if input.dtype == P.bool and dtype is None:
-        input = P.cast(input, P.int64)
+        input = P.to(input, P.int64)
     return P.div(sum(input, dims, keepdim=keepdim, dtype=dtype, mask=mask), count_of(input, dims, keepdim, mask))
 
 
@@ -230,7 +230,7 @@ def var(
     tensor(2.)
     """
     input = as_floating(cast(input, dtype))
-    return P.cast(real_variance(input, dim, unbiased, correction, keepdim, mask), input.dtype)
+    return P.to(real_variance(input, dim, unbiased, correction, keepdim, mask), input.dtype)
 
 
 def real_variance(
@@ -270,7 +270,7 @@ def std(
     tensor(1.)
     """
     input = as_floating(cast(input, dtype))
-    return P.cast(root(real_variance(input, dim, unbiased, correction, keepdim, mask)), input.dtype)
+    return P.to(root(real_variance(input, dim, unbiased, correction, keepdim, mask)), input.dtype)
 
 
 @masked

@@ -346,7 +346,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
         raise error(RuntimeError, phrase, "matrix_power", "square matrices", input)
     if n == 0:
         side = P.arange(input.shape[-1], device=input.device)
-        ones = P.cast(P.eq(P.unsqueeze(side, 1), side), input.dtype)
+        ones = P.to(P.eq(P.unsqueeze(side, 1), side), input.dtype)
         return P.where(P.full((), False, dtype=P.bool), input, P.expand(ones, tuple(input.shape)))
     square, n = (P.linalg_inv(input), -n) if n < 0 else (input, n)
     result = None
@@ -435,7 +435,7 @@ def linalg_vander(x: Tensor, *, N: int | None = None) -> Tensor:
 def powers(x: Tensor, count: int) -> Tensor:
     """The powers 0 to count - 1 of every element; products, not pow, so that derivatives exist at zero."""
     x = P.unsqueeze(x, -1)
-    first = P.cast(P.full((*x.shape[:-1], 1), 1, dtype=P.int64, device=x.device), P.result_type(x, 1))
+    first = P.to(P.full((*x.shape[:-1], 1), 1, dtype=P.int64, device=x.device), P.result_type(x, 1))
     if count <= 1:
         return P.slice(first, -1, 0, count, 1)
     return P.cat([first, P.cumprod(P.expand(x, (*x.shape[:-1], count - 1)), -1)], -1)

@@ -20,7 +20,7 @@ def polynomial(name: str, first: Callable[[Tensor], Tensor], step: Step, shifted
         dtype = floating(P.result_type(input, n))
         device = (input if isinstance(input, Tensor) else n).device
         x, degree = (P.detach(v) if isinstance(v, Tensor) else P.full((), v, device=device) for v in (input, n))
-        x, degree = P.cast(x, dtype), P.cast(degree, P.int64)
+        x, degree = P.to(x, dtype), P.to(degree, P.int64)
         x = P.sub(P.mul(x, 2), 1) if shifted else x
         return evaluated(x, degree, first, step)
 

@@ -142,7 +142,7 @@ def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: An
     dims = tuple(wrap_dims(dim, input.dim()))
     count = P.sum(P.logical_not(P.isnan(input)), dims, keepdim)
     total = P.sum(without_nan(input), dims, keepdim, dtype=dtype)
-    return P.div(total, P.cast(count, total.dtype))
+    return P.div(total, P.to(count, total.dtype))
 
 
 class ValuesIndices(NamedTuple):
@@ -382,7 +382,7 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     length = p_norm(input, p, tuple(d for d in range(input.dim()) if d != dim), True)
     one = P.full((), 1.0, dtype=length.dtype, device=length.device)
     factor = P.where(P.gt(length, maxnorm), P.div(maxnorm, P.add(length, 1e-7)), one)
-    return P.mul(input, P.cast(factor, input.dtype))
+    return P.mul(input, P.to(factor, input.dtype))
 
 
 @composite(method=False)

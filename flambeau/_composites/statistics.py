@@ -62,20 +62,20 @@ def last_places(ordered: Tensor, skip_nan: bool) -> Tensor:
     if not skip_nan:
         return P.full((1,), ordered.shape[-1] - 1, dtype=ordered.dtype, device=ordered.device)
     count = P.sum(P.logical_not(P.isnan(ordered)), -1, True)
-    return P.cast(P.clamp_min(P.sub(count, 1), 0), ordered.dtype)
+    return P.to(P.clamp_min(P.sub(count, 1), 0), ordered.dtype)
 
 
 def between(ordered: Tensor, place: Tensor, interpolation: str) -> Tensor:
     """The value of sorted rows at a place that may lie between two elements."""
     rounding = {"lower": P.floor, "higher": P.ceil, "nearest": P.round}.get(interpolation)
     place = rounding(place) if rounding else place
-    index = P.cast(P.detach(place), P.int64)
+    index = P.to(P.detach(place), P.int64)
     low = P.gather(ordered, -1, index)
     if rounding:
         return low
-    high = P.gather(ordered, -1, P.cast(P.ceil(P.detach(place)), P.int64))
+    high = P.gather(ordered, -1, P.to(P.ceil(P.detach(place)), P.int64))
     half = P.full((), 0.5, dtype=ordered.dtype, device=ordered.device)
-    return P.lerp(low, high, half if interpolation == "midpoint" else P.sub(place, P.cast(index, place.dtype)))
+    return P.lerp(low, high, half if interpolation == "midpoint" else P.sub(place, P.to(index, place.dtype)))
 
 
 def check_quantile(input: Tensor, q: Any, interpolation: str, name: str) -> Tensor:
@@ -132,7 +132,7 @@ def cov(
         lost = P.div(P.mul(P.sum(P.mul(weights, aweights)), correction), total)
         norm = P.clamp_min(P.sub(total, lost), 0)
     weighted = gap if weights is None else P.mul(gap, weights)
-    result = P.div(P.mm(gap, P.cast(conj(P.transpose(weighted, 0, 1)), gap.dtype)), norm)
+    result = P.div(P.mm(gap, P.to(conj(P.transpose(weighted, 0, 1)), gap.dtype)), norm)
     return result if input.dim() == 2 and x.shape[0] != 1 else P.view(result, ())
 
 

@@ -37,7 +37,7 @@ def window(name: str, *parameters: str) -> Any:
                 raise error(ValueError, "Center must be None for symmetric windows")
             values = shape_of(places, float(max(M if not sym else M - 1, 1)), **options)
             values = P.full((1,), 1.0, dtype=P.float64, device=device) if M == 1 else values
-            return made(P.cast(values, dtype), requires_grad)
+            return made(P.to(values, dtype), requires_grad)
 
         function.__name__ = function.__qualname__ = name
         function.__doc__ = (
@@ -215,7 +215,7 @@ def old_window(name: str, formula: Any, *parameters: str) -> None:
         places = P.arange(window_length, dtype=P.float64, device=device)
         span = float(max(window_length if periodic else window_length - 1, 1))
         values = formula(places, span, **options) if window_length != 1 else P.add(places, 1.0)
-        return made(P.cast(values, dtype), requires_grad)
+        return made(P.to(values, dtype), requires_grad)
 
     function.__name__ = function.__qualname__ = name
     summary = f"{name.replace('_', ' ').capitalize()}; periodic: one period rather than symmetric."
