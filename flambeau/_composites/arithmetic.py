@@ -1,4 +1,4 @@
-"""Elementwise functions made of others, comparisons of whole tensors, Python's reflected operators."""
+"""Elementwise functions made of others, comparisons of whole tensors, and choices of the extreme."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ._primitives import P, Tensor
 from .helpers import as_floating, error, is_integral, require_tensor
-from .registry import METHODS, composite
+from .registry import composite
 
 # division and powers
 
@@ -362,37 +362,11 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
     return Aminmax(P.amin(input, dims, keepdim), P.amax(input, dims, keepdim))
 
 
-# Python's reflected operators, for numbers on the left
+@composite(public=False, name="__rdiv__")
+def reflected_division(input: Tensor, other: Any) -> Tensor:
+    """other / input, under the name it had in Python 2; the other operators are slots of the tensor type.
 
-
-def reflected(name: str, operation: Callable[[Any, Tensor], Tensor], example: str) -> None:
-    """Registers a reflected operator as a method."""
-
-    def method(input: Tensor, other: Any) -> Tensor:
-        return operation(other, input)
-
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"Python's `{example}` with a number or a tensor on the left."
-    METHODS[name] = method
-
-
-def lifted(operation: Callable[..., Tensor]) -> Callable[[Any, Tensor], Tensor]:
-    """An operation whose first argument has to be a tensor, extended to numbers."""
-
-    def extended(other: Any, input: Tensor) -> Tensor:
-        if isinstance(other, Tensor):
-            return operation(other, input)
-        return operation(P.full((), other, dtype=P.result_type(input, other), device=input.device), input)
-
-    return extended
-
-
-reflected("__rpow__", lambda other, input: P.pow(other, input), "other ** input")
-reflected("__rdiv__", lambda other, input: P.mul(P.reciprocal(input), other), "other / input")
-reflected("__rtruediv__", lambda other, input: P.mul(P.reciprocal(input), other), "other / input")
-reflected("__rfloordiv__", lifted(P.floor_divide), "other // input")
-reflected("__rmod__", lambda other, input: P.remainder(other, input), "other % input")
-reflected("__rsub__", lambda other, input: rsub(input, other), "other - input")
-reflected("__rmatmul__", lambda other, input: P.matmul(other, input), "other @ input")
-reflected("__rlshift__", lifted(P.bitwise_left_shift), "other << input")
-reflected("__rrshift__", lifted(P.bitwise_right_shift), "other >> input")
+    >>> torch.tensor([4.]).__rdiv__(2)
+    tensor([0.5000])
+    """
+    return P.mul(P.reciprocal(input), other)

@@ -97,6 +97,16 @@ def repeated_indices(repeats: Tensor, output_size: int | None) -> Tensor:
 # joining
 
 
+@composite(method=False)
+def constant_pad_nd(input: Tensor, pad: Sequence[int], value: Any = 0) -> Tensor:
+    """Lengthens (or, by negative amounts, shortens) the last dimensions: pad is (left, right) for each, last first.
+
+    >>> torch.constant_pad_nd(torch.tensor([1, 2]), (1, 2))
+    tensor([0, 1, 2, 0, 0])
+    """
+    return P.pad_constant(input, pad, value)
+
+
 @composite(method=False, out=True)
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """Joins tensors side by side: vectors end to end, everything else along the second dimension.
