@@ -22,7 +22,16 @@ for _name in dir(_C):
 for _name in ("Tensor", "Size", "Generator", "default_generator", "promote_types", "result_type", "can_cast",
               "get_default_dtype", "is_grad_enabled"):  # fmt: skip
     setattr(P, _name, getattr(_C, _name))
-for _name in ("strided", "contiguous_format", "preserve_format", "channels_last", "channels_last_3d", "finfo", "iinfo", "device"):
+for _name in (
+    "strided",
+    "contiguous_format",
+    "preserve_format",
+    "channels_last",
+    "channels_last_3d",
+    "finfo",
+    "iinfo",
+    "device",
+):
     setattr(P, _name, getattr(_device, _name))
 P.detach = Tensor.detach
 P.resize_ = Tensor.resize_
