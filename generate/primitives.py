@@ -45,6 +45,8 @@ def value(default: object) -> str:
     if isinstance(default, int):
         return f"Value(int64_t({default}))"
     if isinstance(default, float):
+        if default != default:
+            return 'Value(__builtin_nan(""))'
         text = "__builtin_inf()" if default == float("inf") else "-__builtin_inf()" if default == float("-inf") else repr(default)
         return f"Value({text})"
     if isinstance(default, str):

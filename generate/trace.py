@@ -230,7 +230,7 @@ class Trace:
             mine = frozenset({"complex64": "float32", "complex128": "float64"}.get(d, d) for d in dtypes) if real else dtypes
             if node.op == "const":
                 whole = dtypes & (INTEGRAL | BOOL)
-                if isinstance(node.value, float) and not node.value.is_integer() and whole:
+                if isinstance(node.value, float) and not node.value.is_integer() and abs(node.value) != float("inf") and whole:
                     self.graph.fail(f"the constant {node.value} in a formula for {', '.join(sorted(whole))}")
             elif node.op.startswith("m."):
                 if missing := mine - INTRINSICS[node.op[2:]].dtypes:

@@ -82,7 +82,7 @@ class Row:
     grad: Callable | None = None  # lambda g, <names of parameters, `result`>: a cotangent, or one per tensor parameter
     jvp: Callable | None = None  # tangent rule where grad is not linear in g over the complex numbers
     promote: str = "common"  # common | float | none
-    result: str = "same"  # same | bool | real | complex | a dtype name
+    result: str = "same"  # same | bool | real | complex | wide (int64 for whole numbers and bool) | a dtype name
     holomorphic: bool = True  # False: grad sees the saved values as they are, not their conjugates
     kernel: str | None = None
     rule: Any = None
