@@ -1,3 +1,7 @@
-"""The version of this package."""
+"""What this installation is: version and the accelerators it was built for."""
 
-__version__ = "0.1.0"
+from flambeau._version import __version__
+
+cuda = None  # no CUDA kernels in this version
+
+__all__ = ["__version__", "cuda"]

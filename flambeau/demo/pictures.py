@@ -9,14 +9,28 @@ import matplotlib
 import numpy as np
 
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot
 
 INK, QUIET, BLUE, ORANGE, GREEN, RED = "#22272e", "#8b949e", "#2f6fde", "#e8812e", "#2a9d5c", "#d1383d"
 STYLE = {
-    "figure.facecolor": "white", "axes.facecolor": "white", "axes.edgecolor": "#d0d7de", "axes.labelcolor": INK,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#eaeef2", "text.color": INK,
-    "xtick.color": QUIET, "ytick.color": QUIET, "font.size": 10, "axes.titlesize": 12, "axes.titleweight": "bold",
-    "axes.titlelocation": "left", "legend.frameon": False, "lines.linewidth": 2, "axes.axisbelow": True,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "axes.edgecolor": "#d0d7de",
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#eaeef2",
+    "text.color": INK,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "font.size": 10,
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "lines.linewidth": 2,
+    "axes.axisbelow": True,
 }
 
 
@@ -36,8 +50,15 @@ def draw_curves(path: pathlib.Path, history: dict[str, list[float]]) -> None:
     for values, color in ((history["accuracy"], BLUE), (history["held_out_accuracy"], ORANGE)):
         middle.plot(epochs, 100 * np.array(values), color=color)
     last = 100 * history["held_out_accuracy"][-1]
-    middle.annotate(f"{last:.1f} %", (epochs[-1], last), xytext=(-4, -16), textcoords="offset points", ha="right",
-                    color=ORANGE, fontweight="bold")
+    middle.annotate(
+        f"{last:.1f} %",
+        (epochs[-1], last),
+        xytext=(-4, -16),
+        textcoords="offset points",
+        ha="right",
+        color=ORANGE,
+        fontweight="bold",
+    )
     middle.set(title="Accuracy, %", xlabel="epoch", ylim=(max(0, min(90, 100 * history["accuracy"][0] - 2)), 100.5))
     right.plot(epochs, history["learning_rate"], color=GREEN)
     right.fill_between(epochs, history["learning_rate"], color=GREEN, alpha=0.12)
@@ -65,8 +86,15 @@ def draw_confusion(path: pathlib.Path, labels: np.ndarray, predicted: np.ndarray
     for (row, column), count in np.ndenumerate(table):
         if count:
             strong = row == column or depth[row, column] > 0.55
-            axes.text(column, row, count, ha="center", va="center", color="white" if strong else INK,
-                      fontweight="bold" if row == column else "normal")
+            axes.text(
+                column,
+                row,
+                count,
+                ha="center",
+                va="center",
+                color="white" if strong else INK,
+                fontweight="bold" if row == column else "normal",
+            )
     axes.set_xticks(range(10))
     axes.set_yticks(range(10))
     axes.set_xticks(np.arange(-0.5, 10), minor=True)
@@ -88,9 +116,10 @@ def draw_predictions(path: pathlib.Path, images: np.ndarray, labels: np.ndarray,
     good = np.flatnonzero(predicted == labels)
     typical = np.concatenate([good[labels[good] == digit][7:9] for digit in range(10)])
     rows = 2 + (len(mistakes) + 9) // 10
-    figure = pyplot.figure(figsize=(12, 1.55 * rows + 1.0))
-    sheet = figure.add_gridspec(rows, 10, wspace=0.12, hspace=0.42, left=0.02, right=0.98,
-                                top=1 - 0.62 / (1.55 * rows + 1), bottom=0.01)
+    figure = pyplot.figure(figsize=(12, 1.45 * rows + 1.0))
+    sheet = figure.add_gridspec(
+        rows, 10, wspace=0.12, hspace=0.3, left=0.02, right=0.98, top=1 - 0.62 / (1.45 * rows + 1), bottom=0.01
+    )
     for place, index in [*enumerate(typical.reshape(10, 2).T.ravel()), *enumerate(mistakes, 20)]:
         axes = figure.add_subplot(sheet[place // 10, place % 10])
         axes.imshow(images[index], cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
@@ -100,7 +129,11 @@ def draw_predictions(path: pathlib.Path, images: np.ndarray, labels: np.ndarray,
         axes.spines[:].set_visible(True)
         axes.spines[:].set_color(color)
         axes.spines[:].set_linewidth(1.2)
-        note = f"{predicted[index]}  {certain[index]:.1%}" if ok else f"{predicted[index]}  {certain[index]:.0%}, is {labels[index]}"
+        note = (
+            f"{predicted[index]}  {certain[index]:.1%}"
+            if ok
+            else f"{predicted[index]}  {certain[index]:.0%}, is {labels[index]}"
+        )
         axes.set_title(note, color=color, fontsize=9.5, loc="center", pad=4)
     title = "Held-out digits: predicted label and confidence"
     figure.suptitle(title + ("; below, the mistakes" if len(mistakes) else ""), x=0.02, ha="left", fontweight="bold")

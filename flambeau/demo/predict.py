@@ -90,8 +90,9 @@ def _centred(values: np.ndarray, image_module: Any) -> np.ndarray:
     height, width = part.shape
     scale = 20 / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = image_module.fromarray(part).resize(size, image_module.Resampling.LANCZOS if scale < 1 else
-                                                image_module.Resampling.BICUBIC)
+    small = image_module.fromarray(part).resize(
+        size, image_module.Resampling.LANCZOS if scale < 1 else image_module.Resampling.BICUBIC
+    )
     digit = np.clip(np.asarray(small, dtype=np.float32), 0, 255)
     digit *= 255 / max(digit.max(), 1)
     total = digit.sum()

@@ -34,7 +34,14 @@ class RichProgress(PlainProgress):
     """A bar over all batches with the figures beside it."""
 
     def __enter__(self) -> RichProgress:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         self.bar = Progress(
             TextColumn("[bold]epoch {task.fields[epoch]}/{task.fields[epochs]}"),
@@ -50,7 +57,13 @@ class RichProgress(PlainProgress):
         )
         self.bar.start()
         self.task = self.bar.add_task(
-            "", total=self.epochs * self.steps, epoch=1, epochs=self.epochs, loss=0.0, accuracy=0.0, held_out="  -  ",
+            "",
+            total=self.epochs * self.steps,
+            epoch=1,
+            epochs=self.epochs,
+            loss=0.0,
+            accuracy=0.0,
+            held_out="  -  ",
             rate=0.0,
         )
         return self

@@ -38,8 +38,12 @@ def save_checkpoint(path: pathlib.Path, model: Any, optimizer: Any, epoch: int, 
     """Replaces the checkpoint in one move; a kill leaves the one before."""
     torch.save(
         {
-            "format": FORMAT, "width": model.width, "model": model.state_dict(), "optimizer": optimizer.state_dict(),
-            "epoch": epoch, "accuracy": accuracy,
+            "format": FORMAT,
+            "width": model.width,
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "epoch": epoch,
+            "accuracy": accuracy,
         },
         path,
     )
@@ -53,14 +57,17 @@ def train(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers: in
     torch.manual_seed(seed)
     folder.mkdir(parents=True, exist_ok=True)
     training, held_out = Digits(train=True), Digits(train=False)
-    loader = DataLoader(training, BATCH, shuffle=True, drop_last=True, num_workers=workers, persistent_workers=workers > 0)
+    loader = DataLoader(
+        training, BATCH, shuffle=True, drop_last=True, num_workers=workers, persistent_workers=workers > 0
+    )
     model = DigitNet(WIDTH)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, epochs=epochs, steps_per_epoch=len(loader), pct_start=0.25
     )
-    history: dict[str, list[float]] = {name: [] for name in
-                                       ("loss", "accuracy", "held_out_loss", "held_out_accuracy", "learning_rate")}
+    history: dict[str, list[float]] = {
+        name: [] for name in ("loss", "accuracy", "held_out_loss", "held_out_accuracy", "learning_rate")
+    }
     result: dict[str, Any] = {"history": history, "interrupted": False, "probabilities": None}
     start, trained = time.perf_counter(), 0.0
     try:
@@ -98,13 +105,22 @@ def train(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers: in
 
 def run_demo(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers: int = 0) -> int:
     """The whole demo with its output; returns the exit status."""
-    print(f"Training a small convolutional network on 4,000 handwritten digits; {epochs} epochs, {torch.get_num_threads()} "
-          f"threads.", flush=True)
-    result = train(folder, epochs, seed, workers)
+    print(
+        "Training a small convolutional network on 4,000 handwritten digits; "
+        f"{epochs} epochs, {torch.get_num_threads()} threads.",
+        flush=True,
+    )
+    try:
+        result = train(folder, epochs, seed, workers)
+    except KeyboardInterrupt:  # before the loop began
+        result = {"interrupted": True, "history": {"loss": []}}
     if result["interrupted"]:
         done = len(result["history"]["loss"])
         if done:
-            print(f"\nInterrupted after {done} of {epochs} epochs. The checkpoint of epoch {done} is whole: {folder / 'model.pt'}")
+            print(
+                f"\nInterrupted after {done} of {epochs} epochs. "
+                f"The checkpoint of epoch {done} is whole: {folder / 'model.pt'}"
+            )
         else:
             print("\nInterrupted before the first epoch ended; there is no new checkpoint.")
         return 130
@@ -112,14 +128,22 @@ def run_demo(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers:
     predicted = result["probabilities"].argmax(1)
     wrong = int((predicted != torch.from_numpy(held_out.labels)).sum().item())
     metrics = {
-        "accuracy": result["accuracy"], "errors": wrong, "held_out": len(held_out), "epochs": result["epochs"], "seed": seed,
-        "parameters": result["parameters"], "seconds": round(result["seconds"], 2),
-        "images_per_second": round(result["images_per_second"]), "threads": torch.get_num_threads(),
+        "accuracy": result["accuracy"],
+        "errors": wrong,
+        "held_out": len(held_out),
+        "epochs": result["epochs"],
+        "seed": seed,
+        "parameters": result["parameters"],
+        "seconds": round(result["seconds"], 2),
+        "images_per_second": round(result["images_per_second"]),
+        "threads": torch.get_num_threads(),
         "history": result["history"],
     }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    print(f"{result['accuracy']:.1%} of the 1,000 digits held out are right ({wrong} wrong), after {result['seconds']:.1f} s, "
-          f"{result['images_per_second']:,.0f} images/s while training.")
+    print(
+        f"{result['accuracy']:.1%} of the 1,000 digits held out are right ({wrong} wrong), "
+        f"after {result['seconds']:.1f} s, {result['images_per_second']:,.0f} images/s while training."
+    )
     written = ["model.pt", "metrics.json"]
     try:
         from flambeau.demo import pictures

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import Any
 
-from flambeau.nn import Module
-
 import flambeau
+from flambeau.nn import Module
 from flambeau.optim.lr_scheduler.base import LRScheduler, one_per_group
 from flambeau.optim.optimizer import Optimizer
 
