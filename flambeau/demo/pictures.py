@@ -12,7 +12,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 INK, QUIET, BLUE, ORANGE, GREEN, RED = "#22272e", "#8b949e", "#2f6fde", "#e8812e", "#2a9d5c", "#d1383d"
-STYLE = {
+STYLE: Any = {
     "figure.facecolor": "white",
     "axes.facecolor": "white",
     "axes.edgecolor": "#d0d7de",

@@ -58,8 +58,7 @@ def read_image(path: str) -> np.ndarray:
             picture: Any = ImageOps.exif_transpose(file)
             if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
                 picture = picture.convert("RGBA")
-                paper = Image.new("RGBA", picture.size, "white")
-                picture = Image.alpha_composite(paper, picture)
+                picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
             picture = picture.convert("L")
     except FileNotFoundError:
         raise Unusable(f"there is no image {path}") from None

@@ -110,16 +110,12 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined]  # the Python one
 
     def _tensor(self, tensor: Any) -> Any:
         attributes = dict(getattr(tensor, "__dict__", {}))
-        if isinstance(tensor, flambeau.nn.Parameter) and type(tensor) is not flambeau.Tensor:
-            function, args = (
-                _name("torch._utils", "_rebuild_parameter"),
-                (self._data(tensor.detach()), tensor.requires_grad, _Call(_ORDERED)),
-            )
+        if isinstance(tensor, flambeau.nn.Parameter):
+            function = _name("torch._utils", "_rebuild_parameter")
+            args: tuple[Any, ...] = (self._data(tensor.detach()), tensor.requires_grad, _Call(_ORDERED))
             if attributes:
                 function, args = _name("torch._utils", "_rebuild_parameter_with_state"), (*args, attributes)
             return _Call(function, *args)
-        if tensor.requires_grad and not tensor.is_leaf and not hasattr(tensor, "detach"):
-            raise RuntimeError("only leaf tensors can be saved")
         data = self._data(tensor)
         if not attributes:
             return data

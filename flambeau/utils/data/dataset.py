@@ -146,7 +146,10 @@ class ChainDataset(IterableDataset[T]):
             yield from part
 
     def __len__(self) -> int:
-        return sum(len(part) for part in self.datasets)  # type: ignore[arg-type]
+        total = 0
+        for part in self.datasets:
+            total += len(part)  # type: ignore[arg-type]
+        return total
 
 
 class Subset(Dataset[T]):

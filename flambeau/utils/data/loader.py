@@ -347,7 +347,7 @@ class _WorkersIterator:
         if again:
             for end in workers.tasks:
                 end.send((self._generation, None, None))
-        for _ in range(count * loader.prefetch_factor):
+        for _ in range(count * (loader.prefetch_factor or 0)):
             self._send_task()
 
     def __iter__(self) -> _WorkersIterator:

@@ -40,7 +40,7 @@ class Fetcher:
         from flambeau.utils.data.collate import default_collate
 
         self.dataset, self.batched, self.collate, self.drop_last = dataset, batched, collate, drop_last
-        self.iterator = iter(dataset) if iterable else None
+        self.iterator: Any = iter(dataset) if iterable else None
         self.ended = False
         # tensors can be indexed by the whole batch at once; the result is the same
         inner, self.levels = dataset, []
