@@ -44,9 +44,9 @@ def info() -> int:
         "flambeau": __version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         "processor": core["cpu"],
-        "features": ", ".join(core["features"]) or "none beyond the baseline",
+        "features": ", ".join(name for name, value in core.items() if value is True) or "none beyond the baseline",
         "instruction set": core["isa"],
-        "BLAS": core["blas"] or "none found; products and LAPACK use what the core has",
+        "BLAS": core["blas_core"] or "none found; products and LAPACK use what the core has",
         "threads": core["threads"],
     }
     width = max(map(len, rows))

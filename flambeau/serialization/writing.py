@@ -109,7 +109,7 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined]  # the Python one
         return None
 
     def _tensor(self, tensor: Any) -> Any:
-        attributes = dict(getattr(tensor, "__dict__", {}))
+        attributes = {name: value for name, value in getattr(tensor, "__dict__", {}).items() if name != "_shared"}
         if isinstance(tensor, flambeau.nn.Parameter):
             function = _name("torch._utils", "_rebuild_parameter")
             args: tuple[Any, ...] = (self._data(tensor.detach()), tensor.requires_grad, _Call(_ORDERED))
