@@ -55,13 +55,13 @@ def extreme_gradient(g, input, dim, keepdim, result):
 reduction("amax", DIMS, REAL | BOOL,
     Reduce(init=lambda: (float("-inf"),), step=lambda s, x: (m.maximum(s[0], x),),
            merge=lambda s, t: (m.maximum(s[0], t[0]),), finish=lambda s, n: s[0]),
-    extreme_gradient, reference="np.max(input, dim, keepdims=keepdim)", fails="amax(ones(2), 3)",
+    extreme_gradient, empty_fails=True, reference="np.max(input, dim, keepdims=keepdim)", fails="amax(ones(2), 3)",
     doc="The greatest element over `dim`; nan if there is one. Equal elements share the gradient.")
 
 reduction("amin", DIMS, REAL | BOOL,
     Reduce(init=lambda: (float("inf"),), step=lambda s, x: (m.minimum(s[0], x),),
            merge=lambda s, t: (m.minimum(s[0], t[0]),), finish=lambda s, n: s[0]),
-    extreme_gradient, reference="np.min(input, dim, keepdims=keepdim)", fails="amin(ones(2), 3)",
+    extreme_gradient, empty_fails=True, reference="np.min(input, dim, keepdims=keepdim)", fails="amin(ones(2), 3)",
     doc="The least element over `dim`; nan if there is one. Equal elements share the gradient.")
 
 reduction("all", DIMS, BOOL,

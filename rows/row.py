@@ -88,6 +88,7 @@ class Row:
     rule: Any = None
     vjp: str = ""  # the C++ function of the gradient, where no formula can say it
     saves: tuple[str, ...] = ()  # with vjp: the parameters and results whose values it reads
+    empty_fails: bool = False  # reduction: there is no value over no elements
     divides: bool = False  # elementwise: integer operand 1 may not be zero
     linear: tuple[str, ...] = ()
     bilinear: tuple[str, ...] = ()
