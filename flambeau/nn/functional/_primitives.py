@@ -32,6 +32,9 @@ Those that only ``torch.nn.functional`` shows are reached through ``flambeau._C.
     nll_loss_nd(input, target, weight, reduction, ignore_index)
         with reduction 0 none, 1 mean, 2 sum                                               kernel
 
+The upsampling kernels get either the output size or the scale factors, the other is None. With factors the output has
+floor(size * factor) elements and the step between samples is 1 / factor, otherwise it is the ratio of the sizes.
+
 Everything else here is a composition of these. A name is looked up at its first use, so that this package can be
 imported before every primitive exists.
 """

@@ -51,6 +51,8 @@ def embedding(
     Raises:
         IndexError: for an index outside ``[0, V)``.
     """
+    if weight.dim() != 2:
+        raise RuntimeError(f"'weight' must be 2-D\nembedding: expected weight (V, D); got {tuple(weight.shape)}")
     row = _padding_row(padding_idx, weight.shape[0])
     if max_norm is not None:
         _limit_norms(weight, input, max_norm, norm_type)

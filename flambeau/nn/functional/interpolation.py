@@ -113,7 +113,10 @@ def interpolate(
         if antialias:
             name = _ANTIALIASED[mode]
         kernel = getattr(_C._nn, name)
-        return kernel(input, outputs, align_corners, scales) if aligned else kernel(input, outputs, scales)
+        size_or_none = outputs if scales is None else None  # the kernel takes one of the two, and rounds alike
+        if aligned:
+            return kernel(input, size_or_none, align_corners, scales)
+        return kernel(input, size_or_none, scales)
     if count in (1, 2, 3) and mode in ("linear", "bilinear", "trilinear"):
         wanted = {"linear": "3D", "bilinear": "4D", "trilinear": "5D"}[mode]
         raise NotImplementedError(f"Got {input.dim()}D input, but {mode} mode needs {wanted} input")

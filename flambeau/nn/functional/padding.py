@@ -70,12 +70,15 @@ def _circular(input: Tensor, pad: Sequence[int]) -> Tensor:
                 "Negative padding value is resulting in an empty dimension\n"
                 f"pad: dimension {dim} of size {extent}; got ({before}, {after})"
             )
-        parts = []
+        if before < 0 or after < 0:  # what is cut off is not there to wrap around
+            first = max(-before, 0)
+            input = input.narrow(dim, first, extent - first - max(-after, 0))
+            extent = input.shape[dim]
+        parts = [input]
         if before > 0:
-            parts.append(input.narrow(dim, extent - before, before))
-        first, last = max(-before, 0), extent - max(-after, 0)
-        parts.append(input.narrow(dim, first, last - first))
+            parts.insert(0, input.narrow(dim, extent - before, before))
         if after > 0:
             parts.append(input.narrow(dim, 0, after))
-        input = flambeau.cat(parts, dim) if len(parts) > 1 else parts[0]
+        if len(parts) > 1:
+            input = flambeau.cat(parts, dim)
     return input

@@ -109,7 +109,7 @@ def _output_size(input: Tensor, output_size: Any, count: int) -> list[int]:
     if isinstance(output_size, int):
         return [output_size] * count
     size = list(output_size)
-    if len(size) > input.dim():
+    if len(size) >= input.dim():
         raise ValueError(
             f"Input dimension should be at least {len(size) + 1}\n"
             f"adaptive pooling: expected {count} spatial dimensions; got input {tuple(input.shape)}"
@@ -304,9 +304,10 @@ def _fractional(
         shape[2 + dim], shape[2 + count + dim] = outputs[dim], kernel[dim]
         places = places.reshape(shape)
         index = places if index is None else index * space[dim] + places
-    index = index.expand(batch, channels, *outputs, *kernel).reshape(batch, channels, -1, _product(kernel))
-    planes = batched.reshape(batch, channels, -1)
-    windows = planes.gather(2, index.reshape(batch, channels, -1)).reshape(index.shape)
+    windows_count, elements = _product(outputs), _product(kernel)
+    index = index.expand(batch, channels, *outputs, *kernel).reshape(batch, channels, windows_count, elements)
+    planes = batched.reshape(batch, channels, _product(space))
+    windows = planes.gather(2, index.reshape(batch, channels, windows_count * elements)).reshape(index.shape)
     best = windows.max(-1)
     indices = index.gather(-1, best[1].unsqueeze(-1)).reshape(batch, channels, *outputs)
     result = best[0].reshape(batch, channels, *outputs)
