@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from enum import IntEnum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
-
-from contextlib import contextmanager
 
 __all__ = ["SDPBackend", "sdpa_kernel"]
 

@@ -1,9 +1,10 @@
 """The primitives this package stands on.
 
-Functions that PyTorch shows as ``torch.NAME`` are reached as ``flambeau.NAME``: relu, celu, selu, threshold, hardshrink,
-softmax, log_softmax, layer_norm, group_norm, batch_norm, rms_norm, conv1d/2d/3d, conv_transpose1d/2d/3d, embedding,
-dropout, max_pool1d/2d/3d, max_pool1d_with_indices, avg_pool1d, adaptive_avg_pool1d, adaptive_max_pool1d,
-constant_pad_nd, ctc_loss, and arithmetic, reductions and indexing in general (with in-place twins where they are elementwise).
+Functions that PyTorch shows as ``torch.NAME`` are reached as ``flambeau.NAME``: relu, celu, selu, threshold,
+hardshrink, softmax, log_softmax, layer_norm, group_norm, batch_norm, rms_norm, conv1d/2d/3d, conv_transpose1d/2d/3d,
+embedding, dropout, max_pool1d/2d/3d, max_pool1d_with_indices, avg_pool1d, adaptive_avg_pool1d, adaptive_max_pool1d,
+constant_pad_nd, ctc_loss, and arithmetic, reductions and indexing in general (with in-place twins where they are
+elementwise).
 
 Those that only ``torch.nn.functional`` shows are reached through ``flambeau._C._nn``, a namespace object holding:
 

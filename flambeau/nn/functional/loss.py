@@ -230,7 +230,8 @@ def linear_cross_entropy(
 ) -> Tensor:
     """``cross_entropy(linear(input, linear_weight, linear_bias), target)``, the head of a classifier in one call.
 
-    Shapes: input ``(N, I)`` or ``(I)``, weight ``(C, d1, ..., I)``, bias ``(C, d1, ...)``, target as in ``cross_entropy``.
+    Shapes: input ``(N, I)`` or ``(I)``, weight ``(C, d1, ..., I)``, bias ``(C, d1, ...)``, target as in
+    ``cross_entropy``.
     """
     if input.dim() not in (1, 2):
         raise RuntimeError(f"expected input with dimensionality 1 or 2, got {input.dim()}")

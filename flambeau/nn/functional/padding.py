@@ -45,6 +45,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     if count not in (1, 2, 3) or input.dim() not in (count + 1, count + 2):
         raise NotImplementedError(
+            f"Padding size {len(pad)} is not supported for {input.dim()}D input tensor.\n"
             "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now\n"
             f"pad: expected {2 * (input.dim() - 2)} or {2 * (input.dim() - 1)} numbers for mode {mode}; "
             f"got {len(pad)} for input {tuple(input.shape)}"

@@ -214,7 +214,10 @@ def _unpool(
     kernel, padding = _spread(kernel_size, count), _spread(padding, count)
     stride = _spread(_stride(stride, kernel), count)
     if input.dim() not in (count + 1, count + 2):
-        raise ValueError(f"Input to max_unpool{count}d should be a {count + 1}d or {count + 2}d Tensor, but got {input.dim()}d")
+        raise ValueError(
+            f"Input to max_unpool{count}d should be a {count + 1}d or {count + 2}d Tensor, but got "
+            f"{input.dim()}d"
+        )
     default = [
         (extent - 1) * s + k - 2 * p for extent, s, k, p in zip(input.shape[-count:], stride, kernel, padding)
     ]

@@ -151,7 +151,7 @@ class BatchNorm3d(_BatchNorm):
 
 
 class SyncBatchNorm(_BatchNorm):
-    """Batch normalisation whose statistics are those of all processes; in a single process, plain batch normalisation."""
+    """Batch normalisation with the statistics of all processes; in a single process, plain batch normalisation."""
 
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,

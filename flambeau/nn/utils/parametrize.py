@@ -82,7 +82,8 @@ class ParametrizationList(ModuleList):
                         pass  # a parametrization without one starts from what it is given
         if not isinstance(new, flambeau.Tensor) and not isinstance(new, (list, tuple)):
             raise ValueError(
-                f"'right_inverse' must return a Tensor or a Sequence of tensors (list, tuple...). Got {type(new).__name__}"
+                "'right_inverse' must return a Tensor or a Sequence of tensors (list, tuple...). Got "
+                f"{type(new).__name__}"
             )
         self.is_tensor = isinstance(new, flambeau.Tensor)
         self.ntensors = 1 if self.is_tensor else len(new)
@@ -261,7 +262,8 @@ def register_parametrization(
         module.parametrizations[tensor_name] = parametrizations
     else:
         raise ValueError(
-            f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with name '{tensor_name}'"
+            f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with name "
+            f"'{tensor_name}'"
         )
     return module
 

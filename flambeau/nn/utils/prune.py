@@ -1,7 +1,7 @@
 """Pruning: weights set to zero by a mask that stays.
 
-A pruned tensor ``weight`` becomes ``weight_orig`` (a parameter) times ``weight_mask`` (a buffer), computed anew before each
-forward.
+A pruned tensor ``weight`` becomes ``weight_orig`` (a parameter) times ``weight_mask`` (a buffer), computed anew before
+each forward.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class BasePruningMethod(ABC):
         ]
         if len(earlier) > 1:
             raise AssertionError(
-                f"Avoid adding multiple pruning hooks to the same tensor {name} of module {module}. Use a PruningContainer."
+                f"Avoid adding multiple pruning hooks to the same tensor {name} of module {module}. Use a "
+                "PruningContainer."
             )
         method: Any = cls(*args, **kwargs)
         method._tensor_name = name
@@ -374,8 +375,8 @@ def global_unstructured(
     container.add_pruning_method(method)
     if method.PRUNING_TYPE != "unstructured":
         raise TypeError(
-            f'Only "unstructured" PRUNING_TYPE supported for the `pruning_method`. Found method {pruning_method} of type '
-            f"{method.PRUNING_TYPE}"
+            'Only "unstructured" PRUNING_TYPE supported for the `pruning_method`. '
+            f"Found method {pruning_method} of type {method.PRUNING_TYPE}"
         )
     final = container.compute_mask(scores, masks)
     start = 0

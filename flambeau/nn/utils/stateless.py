@@ -33,15 +33,15 @@ class _Swapped:
                 if name not in tensors and where[0][0][where[0][1]] is not None
                 and not (tie_weights and self._tied(places, tensors, where))
             ]
-        if unknown or missing:
+        if strict and (unknown or missing):
             lines = []
             if unknown:
                 lines.append(f"Unexpected key(s): {', '.join(map(repr, unknown))}.")
             if missing:
                 lines.append(f"Missing key(s): {', '.join(map(repr, missing))}.")
-            if strict:
-                raise RuntimeError(f"Error(s) in swapping tensors for {type(module).__name__}:\n\t" + "\n\t".join(lines))
-            raise AttributeError(f"{type(module).__name__} has no parameter or buffer named {unknown[0]!r}")
+            listed = "\n\t".join(lines)
+            raise RuntimeError(f"Error(s) in reparametrizing for {type(module).__name__}:\n\t{listed}")
+        tensors = {name: value for name, value in tensors.items() if name in places}
         self.changes: list[tuple[dict[str, Any], str, Any]] = []
         named = {name: places[name] for name in tensors}
         for name, where in named.items():
