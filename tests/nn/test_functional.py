@@ -143,7 +143,7 @@ def test_dropout_scales_and_keeps():
     ("call", "error", "words"),
     [
         (lambda: F.dropout(torch.ones(1), 3.0), ValueError, "has to be between 0 and 1, but got 3.0"),
-        (lambda: F.mse_loss(torch.ones(1), torch.ones(1), reduction="x"), ValueError, "not a valid value for reduction"),
+        (lambda: F.mse_loss(torch.ones(1), torch.ones(1), reduction="x"), ValueError, "not a valid value"),
         (lambda: F.glu(torch.ones(3)), RuntimeError, "Halving dimension must be even"),
         (lambda: F.one_hot(torch.tensor([-1])), RuntimeError, "Class values must be non-negative"),
         (lambda: F.interpolate(torch.ones(1, 1, 2)), ValueError, "either size or scale_factor should be defined"),

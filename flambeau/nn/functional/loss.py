@@ -241,6 +241,10 @@ def linear_cross_entropy(
             "expected equal input and linear_weight last dimensions (in_features), got "
             f"{input.shape[-1]} and {linear_weight.shape[-1]}, respectively"
         )
+    if input.dim() == 1 and len(outputs) > 1:
+        raise RuntimeError(
+            f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires batched input"
+        )
     if linear_bias is not None and list(linear_bias.shape) != outputs:
         raise RuntimeError(f"expected linear_bias shape {tuple(outputs)}, got {tuple(linear_bias.shape)}")
     bias = None if linear_bias is None else linear_bias.reshape(-1)
