@@ -30,6 +30,7 @@ Arguments arguments(const Call& c) {
 DType folded_type(const Primitive& p, DType input, bool named) {
   DType t = is_half(input) ? DType::Float32 : input;
   if (p.reduction->kernel[int(t)]) return t;
+  if (is_integral(t) && p.reduction->kernel[int(DType::Int64)]) return DType::Int64;
   if (p.supports(DType::Bool)) return DType::Bool;
   if (!named && is_integral(input) && std::string_view(p.name) == "mean")
     fail(ErrorKind::Runtime, "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: ",
