@@ -16,13 +16,26 @@ struct Walk {
       : l(l), width(gates * l.hidden), item(int64_t(item_size(l.dtype))), index(l.dtype == DType::Float64) {}
 
   int64_t step(int64_t i) const { return l.reverse ? l.steps - 1 - i : i; }  // the i-th step in the order of time
-  const char* at(const void* p, int64_t elements) const { return p ? static_cast<const char*>(p) + elements * item : nullptr; }
+  const char* at(const void* p, int64_t elements) const {
+    return p ? static_cast<const char*>(p) + elements * item : nullptr;
+  }
   char* at(void* p, int64_t elements) const { return p ? static_cast<char*>(p) + elements * item : nullptr; }
-  template <class P> auto gates(P* p, int64_t t, int64_t row) const { return at(p, t * l.batch * row); }
-  template <class P> auto output(P* p, int64_t t) const { return at(p, t * l.batch * l.output_row); }
-  template <class P> auto state(P* p, int64_t t) const { return at(p, t * l.batch * l.hidden); }
+  template <class P>
+  auto gates(P* p, int64_t t, int64_t row) const {
+    return at(p, t * l.batch * row);
+  }
+  template <class P>
+  auto output(P* p, int64_t t) const {
+    return at(p, t * l.batch * l.output_row);
+  }
+  template <class P>
+  auto state(P* p, int64_t t) const {
+    return at(p, t * l.batch * l.hidden);
+  }
   // h before step i, and the distance of its rows
-  const char* before(const void* h0, const void* out, int64_t i) const { return i == 0 ? at(h0, 0) : output(out, step(i - 1)); }
+  const char* before(const void* h0, const void* out, int64_t i) const {
+    return i == 0 ? at(h0, 0) : output(out, step(i - 1));
+  }
   int64_t before_row(int64_t i) const { return i == 0 ? l.hidden : l.output_row; }
 
   void multiply(const Gemm& g) const { kernels::table<kernels::GemmKernels>().gemm(l.dtype, g); }
@@ -82,7 +95,8 @@ struct Block {
 };
 
 // Every step multiplies by the same weight: transposed once, its rows are read in order.
-template <class T> void transpose(const T* w, T* to, int64_t rows, int64_t columns, int64_t stride) {
+template <class T>
+void transpose(const T* w, T* to, int64_t rows, int64_t columns, int64_t stride) {
   constexpr int64_t kTile = 16;
   for (int64_t r = 0; r < rows; r += kTile)
     for (int64_t c = 0; c < columns; c += kTile)
@@ -90,8 +104,10 @@ template <class T> void transpose(const T* w, T* to, int64_t rows, int64_t colum
         for (int64_t j = c; j < columns && j < c + kTile; ++j) to[j * stride + i] = w[i * columns + j];
 }
 void transpose_weight(const Walk& w, const void* from, void* to) {
-  if (w.index) transpose(static_cast<const double*>(from), static_cast<double*>(to), w.width, w.l.hidden, w.padded());
-  else transpose(static_cast<const float*>(from), static_cast<float*>(to), w.width, w.l.hidden, w.padded());
+  if (w.index)
+    transpose(static_cast<const double*>(from), static_cast<double*>(to), w.width, w.l.hidden, w.padded());
+  else
+    transpose(static_cast<const float*>(from), static_cast<float*>(to), w.width, w.l.hidden, w.padded());
 }
 
 const kernels::RnnKernels& cells_of() { return kernels::table<kernels::RnnKernels>(); }
@@ -144,8 +160,9 @@ void gru_layer(const RecurrentLayer& l, const void* gates, const void* w_hh, con
   }
 }
 
-void gru_layer_backward(const RecurrentLayer& l, const void* w_hh, const void* h0, const void* output, const void* saved,
-                        const void* doutput, const void* dh_last, void* dgates, void* dhidden, void* dh0, void* dw_hh) {
+void gru_layer_backward(const RecurrentLayer& l, const void* w_hh, const void* h0, const void* output,
+                        const void* saved, const void* doutput, const void* dh_last, void* dgates, void* dhidden,
+                        void* dh0, void* dw_hh) {
   Walk w(l, 3);
   for (int64_t i = l.steps - 1; i >= 0; --i) {
     int64_t t = w.step(i);

@@ -71,7 +71,8 @@ void check(bool lstm, bool reverse) {
   auto weights = random_values<double>(T * N * kRow, 6);  // of the outputs in the loss
   for (int64_t i = 0; i < T * N; ++i)
     for (int64_t j = H; j < kRow; ++j) weights[i * kRow + j] = 0;
-  Values out(T * N * kRow), cells(T * N * H), saved = gates, dgates(gates.size()), dhidden(gates.size()), dh0(N * H), dc0(N * H), dw(w.size());
+  Values out(T * N * kRow), cells(T * N * H), saved = gates, dgates(gates.size()), dhidden(gates.size()), dh0(N * H),
+                                              dc0(N * H), dw(w.size());
   if (lstm) {
     lstm_layer(layer(reverse), saved.data(), w.data(), h0.data(), c0.data(), out.data(), cells.data());
     lstm_layer_backward(layer(reverse), saved.data(), w.data(), h0.data(), c0.data(), out.data(), cells.data(),
