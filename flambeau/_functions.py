@@ -226,6 +226,8 @@ def install(package: ModuleType) -> None:
 
 def _settle(composites: Any) -> None:
     """A row that is itself a composite or a factory in C++ stands before a Python function of the same name."""
+    for name in [n for n in composites.METHODS if n.startswith("__r") and n in dir(Tensor)]:
+        del composites.METHODS[name]  # the slots of the type have it
     for name, space, _, _, is_function, is_method, kind in _C.operations:
         if kind in ("composite", "creation") and not space:
             if is_function:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from generate.kernels import CPP_TYPES, Writer, camel
 from generate.trace import Expr, Graph, Trace
-from rows.row import BOOL, DTYPES, INTEGRAL, Row, registered
+from rows.row import BOOL, COMPLEX, DTYPES, INTEGRAL, Row, registered
 
 
 def outputs(rows: list[Row]) -> dict[str, Callable[[], str]]:
@@ -66,7 +66,7 @@ class Formulas:
         finish = self.traced(reduce.finish, [mine, "n"], single=True)
         load = [f"const V {a} = s.{a};" for a in mine]
         loads = [*load, *(f"const V {b} = t.{a};" for a, b in zip(mine, other, strict=True))]
-        body = lambda lines: "".join(f"\n    {line}" for line in lines)  # noqa: E731
+        body = lambda lines: "".join(f"\n    {line}" for line in lines)
         unused = "[[maybe_unused]] "
         load, loads = [unused + line for line in load], [unused + line for line in loads]
         return "\n".join([
@@ -87,6 +87,16 @@ def accumulator(row: Row, dtype: str) -> str:
     return "int64" if row.result == "wide" and dtype in INTEGRAL | BOOL else dtype
 
 
+def kernel(row: Row, dtype: str) -> str:
+    """The table's entry; see ReduceKernels for what stays null."""
+    if dtype not in row.dtypes or (row.result == "wide" and dtype in row.widened):
+        return "0"
+    formulas, kind = f"{row.name}_formulas", CPP_TYPES[dtype]
+    if dtype in COMPLEX and row.linear:
+        return f"reduce_parts<{formulas}, {'float' if dtype == 'complex64' else 'double'}>"
+    return f"reduce<{formulas}, {kind}, {CPP_TYPES[accumulator(row, dtype)]}>"
+
+
 def family_file(family: str, rows: list[Row]) -> str:
     lines = [f"// Generated from rows/{family}.py; edits are lost.", '#include "kernels/cpu/reduce.h"', "",
              "namespace flambeau::kernels::FLAMBEAU_ISA {", "namespace {", ""]  # fmt: skip
@@ -96,9 +106,7 @@ def family_file(family: str, rows: list[Row]) -> str:
     table = f"k{camel(family)}Reduce"
     lines += [f"extern const ReduceKernel {table}[][kDTypes];", f"const ReduceKernel {table}[][kDTypes] = {{"]
     for row in rows:
-        entries = (f"reduce<{row.name}_formulas, {CPP_TYPES[d]}, {CPP_TYPES[accumulator(row, d)]}>" if d in row.dtypes else "0"
-                   for d in DTYPES)  # fmt: skip
-        lines.append(f"    {{{', '.join(entries)}}},")
+        lines.append(f"    {{{', '.join(kernel(row, d) for d in DTYPES)}}},")
     return "\n".join([*lines, "};", "", "}  // namespace flambeau::kernels::FLAMBEAU_ISA"]) + "\n"
 
 

@@ -5,7 +5,7 @@ folded, divided by n - correction for the n elements that each result stands for
 """
 
 from rows.formula import P, m, where
-from rows.row import ALL, BOOL, COMPLEX, FLOAT, REAL, Reduce, reduction, row
+from rows.row import ALL, BOOL, COMPLEX, FLOAT, INTEGRAL, REAL, Reduce, reduction, row
 
 DIMS = "input, dim: dims = None, keepdim: bool = False"
 
@@ -21,7 +21,7 @@ row("unreduce", "input, shape: ints, dim: dims = None, keepdim: bool = False, co
 reduction("sum", DIMS + ", *, dtype: dtype? = None", ALL,
     Reduce(init=lambda: (0,), step=lambda s, x: (s[0] + x,), merge=lambda s, t: (s[0] + t[0],), finish=lambda s, n: s[0]),
     lambda g, input, dim, keepdim: unreduce(g, input, dim, keepdim),
-    result="wide", linear="input", reference="np.sum(input, dim, keepdims=keepdim)", fails="sum(ones(2), 3)",
+    result="wide", widened={"int8", "int16"}, linear="input", reference="np.sum(input, dim, keepdims=keepdim)", fails="sum(ones(2), 3)",
     doc="The sum over `dim` (None: all dimensions). Whole numbers and bools add up in int64.")
 
 reduction("mean", DIMS + ", *, dtype: dtype? = None", FLOAT | COMPLEX,
@@ -42,7 +42,7 @@ def prod_gradient(g, input, dim, keepdim):
 
 reduction("prod", DIMS + ", *, dtype: dtype? = None", ALL,
     Reduce(init=lambda: (1,), step=lambda s, x: (s[0] * x,), merge=lambda s, t: (s[0] * t[0],), finish=lambda s, n: s[0]),
-    prod_gradient, result="wide", reference="np.prod(input, dim, keepdims=keepdim)", fails="prod(ones(2), 3)",
+    prod_gradient, result="wide", widened=(BOOL | INTEGRAL) - {"int64"}, reference="np.prod(input, dim, keepdims=keepdim)", fails="prod(ones(2), 3)",
     doc="The product over `dim` (None: all dimensions). Whole numbers and bools multiply in int64.")
 
 
@@ -55,13 +55,13 @@ def extreme_gradient(g, input, dim, keepdim, result):
 reduction("amax", DIMS, REAL | BOOL,
     Reduce(init=lambda: (float("-inf"),), step=lambda s, x: (m.maximum(s[0], x),),
            merge=lambda s, t: (m.maximum(s[0], t[0]),), finish=lambda s, n: s[0]),
-    extreme_gradient, reference="np.max(input, dim, keepdims=keepdim)", fails="amax(ones(2), 3)",
+    extreme_gradient, empty_fails=True, reference="np.max(input, dim, keepdims=keepdim)", fails="amax(ones(2), 3)",
     doc="The greatest element over `dim`; nan if there is one. Equal elements share the gradient.")
 
 reduction("amin", DIMS, REAL | BOOL,
     Reduce(init=lambda: (float("inf"),), step=lambda s, x: (m.minimum(s[0], x),),
            merge=lambda s, t: (m.minimum(s[0], t[0]),), finish=lambda s, n: s[0]),
-    extreme_gradient, reference="np.min(input, dim, keepdims=keepdim)", fails="amin(ones(2), 3)",
+    extreme_gradient, empty_fails=True, reference="np.min(input, dim, keepdims=keepdim)", fails="amin(ones(2), 3)",
     doc="The least element over `dim`; nan if there is one. Equal elements share the gradient.")
 
 reduction("all", DIMS, BOOL,

@@ -87,7 +87,9 @@ class Row:
     kernel: str | None = None
     rule: Any = None
     vjp: str = ""  # the C++ function of the gradient, where no formula can say it
+    widened: frozenset[str] = frozenset()  # reductions with wide results: types that callers convert to int64 first
     saves: tuple[str, ...] = ()  # with vjp: the parameters and results whose values it reads
+    empty_fails: bool = False  # reduction: there is no value over no elements
     divides: bool = False  # elementwise: integer operand 1 may not be zero
     linear: tuple[str, ...] = ()
     bilinear: tuple[str, ...] = ()

@@ -14,21 +14,22 @@ using ReduceKernel = void (*)(char* out, const char* in, int64_t outer, int64_t 
 
 struct ReduceKernels {
   const char* name;
-  ReduceKernel kernel[kDTypes];  // by input type; null where the row is not defined. float16, bfloat16: use float32
-  DType result[kDTypes];         // what the kernel writes
+  // By input type. Null for float16 and bfloat16 (convert to float32), for those small whole numbers of a row with wide
+  // results that are not worth a kernel (convert to int64), and where the row is not defined.
+  ReduceKernel kernel[kDTypes];
+  DType result[kDTypes];  // what the kernel writes
 };
 const ReduceKernels* reduce_kernels(std::string_view row);  // null where there is no such row
 
 namespace kernels {
-
-// Values and positions of the greatest or least along the middle dimension: the first of equals, nan before all else.
-// `values` may be null. reduced must be positive. bool, integers, float32, float64.
-using ExtremeKernel = void (*)(char* values, int64_t* indices, const char* in, int64_t outer, int64_t reduced,
-                               int64_t inner);
-struct ExtremeKernels {
-  ExtremeKernel largest[kDTypes], smallest[kDTypes];  // null for half and complex types
+// Positions along the middle dimension of what amax or amin found there: the first of equals, the first nan if the value
+// is nan. With the values' kernel before it this is argmax, argmin, max(dim) and min(dim). reduced must be positive.
+using PositionKernel = void (*)(int64_t* indices, const char* values, const char* in, int64_t outer, int64_t reduced,
+                                int64_t inner);
+struct PositionKernels {
+  PositionKernel find[kDTypes];  // null for half and complex types
 };
-FLAMBEAU_KERNEL_TABLE(ExtremeKernels)
+FLAMBEAU_KERNEL_TABLE(PositionKernels)
 }  // namespace kernels
 
 }  // namespace flambeau
