@@ -64,7 +64,8 @@ void check(const Sizes& c) {
             dk[kj(j) + e] += ds * q[qi + e];
           }
       }
-  std::vector<float> y(g.size(), 7), lse(c.batch * c.heads * c.queries), gq(q.size(), 7), gk(k.size(), 7), gv(v.size(), 7);
+  std::vector<float> y(g.size(), 7), lse(c.batch * c.heads * c.queries), gq(q.size(), 7), gk(k.size(), 7),
+      gv(v.size(), 7);
   auto& kernels = table<AttentionKernels>();
   kernels.forward(s, q.data(), k.data(), v.data(), y.data(), lse.data());
   kernels.backward(s, q.data(), k.data(), v.data(), y.data(), lse.data(), g.data(), gq.data(), gk.data(), gv.data());
@@ -80,7 +81,7 @@ TEST(attention_against_the_formula) {
   for (bool causal : {false, true})
     for (bool masked : {false, true})
       for (Sizes c : {Sizes{2, 3, 3, 70, 70, 32, 32}, Sizes{1, 2, 2, 5, 7, 3, 5}, Sizes{2, 4, 2, 60, 300, 40, 72},
-                     Sizes{1, 1, 1, 320, 289, 16, 16}, Sizes{1, 2, 1, 61, 61, 33, 65}, Sizes{1, 1, 1, 90, 11, 8, 8}}) {
+                      Sizes{1, 1, 1, 320, 289, 16, 16}, Sizes{1, 2, 1, 61, 61, 33, 65}, Sizes{1, 1, 1, 90, 11, 8, 8}}) {
         c.causal = causal;
         c.masked = masked;
         check(c);

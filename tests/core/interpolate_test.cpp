@@ -34,7 +34,8 @@ double weight(const ResampleShape& s, int axis, int64_t i, int64_t j) {
   return sum;
 }
 
-template <class T> void check(const ResampleShape& s) {
+template <class T>
+void check(const ResampleShape& s) {
   constexpr int t = sizeof(T) == 8;
   const double tolerance = sizeof(T) == 4 ? 2e-5 : 1e-12;
   int64_t n = volume(s.in), m = volume(s.out);
@@ -66,10 +67,14 @@ ResampleShape shape(Interpolation mode, std::vector<int64_t> in, std::vector<int
 }  // namespace
 
 TEST(interpolate_against_rules) {
-  for (Interpolation mode : {Interpolation::Nearest, Interpolation::NearestExact, Interpolation::Linear, Interpolation::Cubic})
+  for (Interpolation mode :
+       {Interpolation::Nearest, Interpolation::NearestExact, Interpolation::Linear, Interpolation::Cubic})
     for (bool align : {false, true})
       for (auto [in, out] : {std::pair<std::vector<int64_t>, std::vector<int64_t>>{{1, 1, 17}, {1, 1, 34}},
-                             {{1, 9, 11}, {1, 16, 5}}, {{1, 6, 19}, {1, 12, 38}}, {{1, 4, 4}, {1, 1, 7}}, {{3, 4, 5}, {5, 4, 3}}}) {
+                             {{1, 9, 11}, {1, 16, 5}},
+                             {{1, 6, 19}, {1, 12, 38}},
+                             {{1, 4, 4}, {1, 1, 7}},
+                             {{3, 4, 5}, {5, 4, 3}}}) {
         if (align && mode < Interpolation::Linear) continue;
         check<float>(shape(mode, in, out, align));
         check<double>(shape(mode, in, out, align));

@@ -36,12 +36,14 @@ double difference(const std::vector<T>& got, const std::vector<R>& expected) {
   return worst / scale;
 }
 
-template <class T> bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
+template <class T>
+bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
 }
 
 // Whether run() gives the same bits on 1, 2 and 4 threads; it returns a vector.
-template <class F> bool same_on_any_threads(F&& run) {
+template <class F>
+bool same_on_any_threads(F&& run) {
   int before = num_threads();
   set_num_threads(1);
   auto first = run();
@@ -55,14 +57,16 @@ template <class F> bool same_on_any_threads(F&& run) {
 }
 
 // |got - expected| <= tolerance of the largest; a nan fails.
-#define EXPECT_CLOSE(got, expected, tolerance)                                                                     \
-  do {                                                                                                             \
-    double difference_ = ::flambeau::test::difference(got, expected);                                              \
-    if (!(difference_ <= (tolerance)))                                                                             \
-      ::flambeau::test::report(__FILE__, __LINE__, "expected " #got " close to " #expected "; they differ by " +   \
-                                                       std::to_string(difference_ / (tolerance)) + " tolerances"); \
+#define EXPECT_CLOSE(got, expected, tolerance)                                                 \
+  do {                                                                                         \
+    double difference_ = ::flambeau::test::difference(got, expected);                          \
+    if (!(difference_ <= (tolerance)))                                                         \
+      ::flambeau::test::report(__FILE__, __LINE__,                                             \
+                               "expected " #got " close to " #expected "; they differ by " +   \
+                                   std::to_string(difference_ / (tolerance)) + " tolerances"); \
   } while (0)
 
-template <class T> constexpr double kTolerance = sizeof(T) == 4 ? 4e-6 : 1e-13;
+template <class T>
+constexpr double kTolerance = sizeof(T) == 4 ? 4e-6 : 1e-13;
 
 }  // namespace flambeau::test

@@ -19,8 +19,9 @@ Reference reference(const std::vector<T>& x, const std::vector<T>& g, const std:
                     int64_t groups, int64_t channels, GroupOf group, ChannelOf channel, bool centered, double eps) {
   int64_t n = int64_t(x.size());
   double count = double(n) / double(groups);
-  Reference r{std::vector<double>(n), std::vector<double>(groups), std::vector<double>(groups), std::vector<double>(groups),
-              std::vector<double>(n), std::vector<double>(channels), std::vector<double>(channels)};
+  Reference r{std::vector<double>(n),       std::vector<double>(groups), std::vector<double>(groups),
+              std::vector<double>(groups),  std::vector<double>(n),      std::vector<double>(channels),
+              std::vector<double>(channels)};
   if (centered)
     for (int64_t i = 0; i < n; ++i) r.mean[group(i)] += x[i] / count;
   for (int64_t i = 0; i < n; ++i) r.var[group(i)] += std::pow(x[i] - r.mean[group(i)], 2) / count;
@@ -39,14 +40,24 @@ Reference reference(const std::vector<T>& x, const std::vector<T>& g, const std:
   return r;
 }
 
-template <class T> struct Data {
+template <class T>
+struct Data {
   Data(int64_t size, int64_t groups, int64_t channels)
-      : x(random_values<T>(size, 1, 1, 5)), g(random_values<T>(size, 2)), w(random_values<T>(channels, 3, 0.2, 2)),
-        b(random_values<T>(channels, 4)), y(size), dx(size), mean(groups), rstd(groups), dw(channels), db(channels) {}
+      : x(random_values<T>(size, 1, 1, 5)),
+        g(random_values<T>(size, 2)),
+        w(random_values<T>(channels, 3, 0.2, 2)),
+        b(random_values<T>(channels, 4)),
+        y(size),
+        dx(size),
+        mean(groups),
+        rstd(groups),
+        dw(channels),
+        db(channels) {}
   std::vector<T> x, g, w, b, y, dx, mean, rstd, dw, db;
 };
 
-template <class T> void check_rows(int64_t rows, int64_t n) {
+template <class T>
+void check_rows(int64_t rows, int64_t n) {
   constexpr int t = sizeof(T) == 8;
   const double tolerance = 3 * kTolerance<T>;
   Data<T> d(rows * n, rows, n);
@@ -70,13 +81,15 @@ template <class T> void check_rows(int64_t rows, int64_t n) {
   EXPECT_CLOSE(d.dw, r.dw, tolerance);
 }
 
-template <class T> void check_group(ChannelShape s) {
+template <class T>
+void check_group(ChannelShape s) {
   constexpr int t = sizeof(T) == 8;
   const double tolerance = 3 * kTolerance<T>;
   int64_t width = s.channels / s.groups * s.inner;
   Data<T> d(s.batch * s.channels * s.inner, s.batch * s.groups, s.channels);
-  auto r = reference(d.x, d.g, d.w, d.b, s.batch * s.groups, s.channels, [=](int64_t i) { return i / width; },
-                     [=](int64_t i) { return i / s.inner % s.channels; }, true, 1e-5);
+  auto r = reference(
+      d.x, d.g, d.w, d.b, s.batch * s.groups, s.channels, [=](int64_t i) { return i / width; },
+      [=](int64_t i) { return i / s.inner % s.channels; }, true, 1e-5);
   k().group_norm[t](d.x.data(), d.w.data(), d.b.data(), d.y.data(), d.mean.data(), d.rstd.data(), s, 1e-5);
   k().group_norm_backward[t](d.g.data(), d.x.data(), d.w.data(), d.mean.data(), d.rstd.data(), d.dx.data(), d.dw.data(),
                              d.db.data(), s);
@@ -86,7 +99,8 @@ template <class T> void check_group(ChannelShape s) {
   EXPECT_CLOSE(d.db, r.db, tolerance);
 }
 
-template <class T> void check_batch(ChannelShape s) {
+template <class T>
+void check_batch(ChannelShape s) {
   constexpr int t = sizeof(T) == 8;
   const double tolerance = 5 * kTolerance<T>;
   Data<T> d(s.batch * s.channels * s.inner, s.channels, s.channels);
@@ -162,14 +176,16 @@ TEST(norm_same_bits_on_any_threads) {
   EXPECT(same_on_any_threads([&] {
     std::vector<float> y(rows * n), mean(rows), rstd(rows), dw(n), db(n);
     k().layer_norm[0](x.data(), w.data(), nullptr, y.data(), mean.data(), rstd.data(), rows, n, 1e-5);
-    k().layer_norm_backward[0](g.data(), x.data(), w.data(), mean.data(), rstd.data(), y.data(), dw.data(), db.data(), rows, n);
+    k().layer_norm_backward[0](g.data(), x.data(), w.data(), mean.data(), rstd.data(), y.data(), dw.data(), db.data(),
+                               rows, n);
     y.insert(y.end(), dw.begin(), dw.end());
     return y;
   }));
   EXPECT(same_on_any_threads([&] {
     ChannelShape s{20, 3, 3200};
     std::vector<float> y(rows * n), mean(3), rstd(3);
-    k().batch_norm_train[0](x.data(), nullptr, nullptr, y.data(), mean.data(), rstd.data(), nullptr, nullptr, s, 1e-5, 0.1);
+    k().batch_norm_train[0](x.data(), nullptr, nullptr, y.data(), mean.data(), rstd.data(), nullptr, nullptr, s, 1e-5,
+                            0.1);
     return y;
   }));
 }

@@ -49,8 +49,10 @@ void check(int states, const std::function<void(Parameter*, int64_t)>& step, con
 
 template <class Options, class Entry>
 void check_both(int states, const Options& o, Entry entry, const Rule& rule) {
-  check<float>(states, [&](Parameter* list, int64_t n) { (k().*entry)[0](list, n, o); }, rule);
-  check<double>(states, [&](Parameter* list, int64_t n) { (k().*entry)[1](list, n, o); }, rule);
+  check<float>(
+      states, [&](Parameter* list, int64_t n) { (k().*entry)[0](list, n, o); }, rule);
+  check<double>(
+      states, [&](Parameter* list, int64_t n) { (k().*entry)[1](list, n, o); }, rule);
 }
 
 double moment(double& m, double g, double beta) { return m = beta * m + (1 - beta) * g; }
@@ -76,8 +78,10 @@ TEST(adam_rules) {
       AdamOptions o{0.01, 0.8, 0.95, 1e-6, 0.1, amsgrad, decoupled, decoupled};
       check_both(amsgrad ? 7 : 3, o, &OptimizerKernels::adam, [=](double& p, double g, double* s, int t) {
         if (o.maximize) g = -g;
-        if (decoupled) p *= 1 - 0.01 * 0.1;
-        else g += 0.1 * p;
+        if (decoupled)
+          p *= 1 - 0.01 * 0.1;
+        else
+          g += 0.1 * p;
         moment(s[0], g, 0.8);
         moment(s[1], g * g, 0.95);
         s[2] = std::fmax(s[2], s[1]);
@@ -98,51 +102,58 @@ TEST(adaptive_rules) {
       p -= 0.01 * change;
     });
   }
-  check_both(1, AdagradOptions{0.1, 0.2, 0.1, 1e-6}, &OptimizerKernels::adagrad, [](double& p, double g, double* s, int t) {
-    g += 0.1 * p;
-    s[0] += g * g;
-    p -= 0.1 / (1 + (t - 1) * 0.2) * g / (std::sqrt(s[0]) + 1e-6);
-  });
-  check_both(3, AdadeltaOptions{0.5, 0.9, 1e-4, 0.1}, &OptimizerKernels::adadelta, [](double& p, double g, double* s, int) {
-    g += 0.1 * p;
-    moment(s[0], g * g, 0.9);
-    double change = std::sqrt(s[1] + 1e-4) / std::sqrt(s[0] + 1e-4) * g;
-    moment(s[1], change * change, 0.9);
-    p -= 0.5 * change;
-  });
-  check_both(3, AdamaxOptions{0.01, 0.8, 0.95, 1e-6, 0.1}, &OptimizerKernels::adamax, [](double& p, double g, double* s, int t) {
-    g += 0.1 * p;
-    moment(s[0], g, 0.8);
-    s[1] = std::fmax(0.95 * s[1], std::fabs(g) + 1e-6);
-    p -= 0.01 * corrected(s[0], 0.8, t) / s[1];
-  });
+  check_both(1, AdagradOptions{0.1, 0.2, 0.1, 1e-6}, &OptimizerKernels::adagrad,
+             [](double& p, double g, double* s, int t) {
+               g += 0.1 * p;
+               s[0] += g * g;
+               p -= 0.1 / (1 + (t - 1) * 0.2) * g / (std::sqrt(s[0]) + 1e-6);
+             });
+  check_both(3, AdadeltaOptions{0.5, 0.9, 1e-4, 0.1}, &OptimizerKernels::adadelta,
+             [](double& p, double g, double* s, int) {
+               g += 0.1 * p;
+               moment(s[0], g * g, 0.9);
+               double change = std::sqrt(s[1] + 1e-4) / std::sqrt(s[0] + 1e-4) * g;
+               moment(s[1], change * change, 0.9);
+               p -= 0.5 * change;
+             });
+  check_both(3, AdamaxOptions{0.01, 0.8, 0.95, 1e-6, 0.1}, &OptimizerKernels::adamax,
+             [](double& p, double g, double* s, int t) {
+               g += 0.1 * p;
+               moment(s[0], g, 0.8);
+               s[1] = std::fmax(0.95 * s[1], std::fabs(g) + 1e-6);
+               p -= 0.01 * corrected(s[0], 0.8, t) / s[1];
+             });
 }
 
 TEST(nadam_rule) {
-  check_both(3, NadamOptions{0.01, 0.8, 0.95, 1e-6, 0.1}, &OptimizerKernels::nadam, [](double& p, double g, double* s, int t) {
-    auto mu = [](int step) { return 0.8 * (1 - 0.5 * std::pow(0.96, step * 0.004)); };
-    double product = 1;
-    for (int i = 1; i <= t; ++i) product *= mu(i);
-    g += 0.1 * p;
-    moment(s[0], g, 0.8);
-    moment(s[1], g * g, 0.95);
-    double bottom = std::sqrt(corrected(s[1], 0.95, t)) + 1e-6;
-    p -= 0.01 * (1 - mu(t)) / (1 - product) * g / bottom + 0.01 * mu(t + 1) / (1 - product * mu(t + 1)) * s[0] / bottom;
-  });
+  check_both(3, NadamOptions{0.01, 0.8, 0.95, 1e-6, 0.1}, &OptimizerKernels::nadam,
+             [](double& p, double g, double* s, int t) {
+               auto mu = [](int step) { return 0.8 * (1 - 0.5 * std::pow(0.96, step * 0.004)); };
+               double product = 1;
+               for (int i = 1; i <= t; ++i) product *= mu(i);
+               g += 0.1 * p;
+               moment(s[0], g, 0.8);
+               moment(s[1], g * g, 0.95);
+               double bottom = std::sqrt(corrected(s[1], 0.95, t)) + 1e-6;
+               p -= 0.01 * (1 - mu(t)) / (1 - product) * g / bottom +
+                    0.01 * mu(t + 1) / (1 - product * mu(t + 1)) * s[0] / bottom;
+             });
 }
 
 TEST(radam_rule) {
-  check_both(3, RadamOptions{0.01, 0.8, 0.95, 1e-6, 0.1, true, true}, &OptimizerKernels::radam, [](double& p, double g, double* s, int t) {
-    g = -g;
-    p *= 1 - 0.01 * 0.1;
-    moment(s[0], g, 0.8);
-    moment(s[1], g * g, 0.95);
-    double limit = 2 / 0.05 - 1, power = std::pow(0.95, t), length = limit - 2 * t * power / (1 - power), change = corrected(s[0], 0.8, t);
-    if (length > 5)
-      change *= std::sqrt((length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length)) * std::sqrt(1 - power) /
-                (std::sqrt(s[1]) + 1e-6);
-    p -= 0.01 * change;
-  });
+  check_both(3, RadamOptions{0.01, 0.8, 0.95, 1e-6, 0.1, true, true}, &OptimizerKernels::radam,
+             [](double& p, double g, double* s, int t) {
+               g = -g;
+               p *= 1 - 0.01 * 0.1;
+               moment(s[0], g, 0.8);
+               moment(s[1], g * g, 0.95);
+               double limit = 2 / 0.05 - 1, power = std::pow(0.95, t), length = limit - 2 * t * power / (1 - power),
+                      change = corrected(s[0], 0.8, t);
+               if (length > 5)
+                 change *= std::sqrt((length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length)) *
+                           std::sqrt(1 - power) / (std::sqrt(s[1]) + 1e-6);
+               p -= 0.01 * change;
+             });
 }
 
 TEST(gradient_norm_and_scale) {

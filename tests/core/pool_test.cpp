@@ -39,7 +39,8 @@ std::vector<PoolShape> shapes() {
 }
 
 // f(plane offset, output position, window's input positions in reading order, elements of the padded input in it)
-template <class F> void each_window(const PoolShape& s, F&& f) {
+template <class F>
+void each_window(const PoolShape& s, F&& f) {
   int64_t at = 0;
   for (int64_t p = 0; p < s.planes; ++p)
     for (int64_t d = 0; d < s.out[0]; ++d)
@@ -66,7 +67,8 @@ template <class F> void each_window(const PoolShape& s, F&& f) {
         }
 }
 
-template <class T> void check_max(const PoolShape& s) {
+template <class T>
+void check_max(const PoolShape& s) {
   constexpr int t = sizeof(T) == 8;
   int64_t in = volume(s.in), out = volume(s.out);
   auto x = random_values<T>(s.planes * in, 1);
@@ -92,7 +94,8 @@ template <class T> void check_max(const PoolShape& s) {
   EXPECT_CLOSE(dx, expected_dx, kTolerance<T>);
 }
 
-template <class T> void check_average(const PoolShape& s, bool include_pad, int64_t divisor) {
+template <class T>
+void check_average(const PoolShape& s, bool include_pad, int64_t divisor) {
   constexpr int t = sizeof(T) == 8;
   auto x = random_values<T>(s.planes * volume(s.in), 1), g = random_values<T>(s.planes * volume(s.out), 2);
   std::vector<T> y(g.size()), dx(x.size());
@@ -110,7 +113,8 @@ template <class T> void check_average(const PoolShape& s, bool include_pad, int6
   EXPECT_CLOSE(dx, expected_dx, kTolerance<T>);
 }
 
-template <class T> void check_adaptive(std::vector<int64_t> in, std::vector<int64_t> out) {
+template <class T>
+void check_adaptive(std::vector<int64_t> in, std::vector<int64_t> out) {
   constexpr int t = sizeof(T) == 8;
   PoolShape s = shape(2, in, in, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, false);
   for (int i = 0; i < 3; ++i) s.out[i] = out[i];
@@ -120,7 +124,8 @@ template <class T> void check_adaptive(std::vector<int64_t> in, std::vector<int6
   std::vector<int64_t> indices(2 * m), expected_indices(2 * m);
   std::vector<double> expected(2 * m), expected_dx(2 * n);
   for (int64_t at = 0; at < 2 * m; ++at) {
-    int64_t o[3] = {at % m / (s.out[1] * s.out[2]), at / s.out[2] % s.out[1], at % s.out[2]}, base = at / m * n, best = -1;
+    int64_t o[3] = {at % m / (s.out[1] * s.out[2]), at / s.out[2] % s.out[1], at % s.out[2]}, base = at / m * n,
+            best = -1;
     std::vector<int64_t> window;
     auto from = [&](int i) { return o[i] * s.in[i] / s.out[i]; };
     auto to = [&](int i) { return ((o[i] + 1) * s.in[i] + s.out[i] - 1) / s.out[i]; };
@@ -171,7 +176,9 @@ TEST(average_pool_against_loops) {
 
 TEST(adaptive_pool_against_loops) {
   for (auto [in, out] : {std::pair<std::vector<int64_t>, std::vector<int64_t>>{{1, 56, 56}, {1, 1, 1}},
-                         {{1, 13, 70}, {1, 4, 3}}, {{1, 5, 5}, {1, 7, 8}}, {{5, 6, 7}, {2, 3, 4}}}) {
+                         {{1, 13, 70}, {1, 4, 3}},
+                         {{1, 5, 5}, {1, 7, 8}},
+                         {{5, 6, 7}, {2, 3, 4}}}) {
     check_adaptive<float>(in, out);
     check_adaptive<double>(in, out);
   }

@@ -21,12 +21,14 @@ struct Result {
 };
 Result lstm(const Values& x, const Values& hidden, const Values& c0) {
   Result r{Values(N * H), Values(N * H), Values(4 * N * H)};
-  k().lstm_cell[1](x.data(), hidden.data(), nullptr, c0.data(), r.h.data(), r.c.data(), r.saved.data(), {N, H, 4 * H, H});
+  k().lstm_cell[1](x.data(), hidden.data(), nullptr, c0.data(), r.h.data(), r.c.data(), r.saved.data(),
+                   {N, H, 4 * H, H});
   return r;
 }
 Result gru(const Values& x, const Values& hidden, const Values& h0) {
   Result r{Values(N * H), {}, Values(4 * N * H)};
-  k().gru_cell[1](x.data(), hidden.data(), nullptr, nullptr, h0.data(), H, r.h.data(), r.saved.data(), {N, H, 3 * H, H});
+  k().gru_cell[1](x.data(), hidden.data(), nullptr, nullptr, h0.data(), H, r.h.data(), r.saved.data(),
+                  {N, H, 3 * H, H});
   return r;
 }
 
@@ -51,7 +53,8 @@ double dot(const Values& a, const Values& b) {
 }  // namespace
 
 TEST(lstm_cell_and_gradient) {
-  auto x = random_values<double>(N * 4 * H, 1), hidden = random_values<double>(N * 4 * H, 2), c0 = random_values<double>(N * H, 3);
+  auto x = random_values<double>(N * 4 * H, 1), hidden = random_values<double>(N * 4 * H, 2),
+       c0 = random_values<double>(N * H, 3);
   Result r = lstm(x, hidden, c0);
   Values h(N * H), c(N * H);
   for (int64_t n = 0; n < N; ++n)
@@ -62,18 +65,20 @@ TEST(lstm_cell_and_gradient) {
     }
   EXPECT_CLOSE(r.h, h, 1e-14);
   EXPECT_CLOSE(r.c, c, 1e-14);
-  auto dh = random_values<double>(N * H, 4), dn = random_values<double>(N * H, 5), dc = random_values<double>(N * H, 6), sum = dh;
+  auto dh = random_values<double>(N * H, 4), dn = random_values<double>(N * H, 5), dc = random_values<double>(N * H, 6),
+       sum = dh;
   for (size_t i = 0; i < sum.size(); ++i) sum[i] += dn[i];
   Values dgates(N * 4 * H), dc0(N * H);
-  k().lstm_cell_backward[1](dh.data(), dn.data(), dc.data(), r.saved.data(), c0.data(), r.c.data(), dgates.data(), dc0.data(),
-                            {N, H, 4 * H, H});
+  k().lstm_cell_backward[1](dh.data(), dn.data(), dc.data(), r.saved.data(), c0.data(), r.c.data(), dgates.data(),
+                            dc0.data(), {N, H, 4 * H, H});
   auto loss = [&](const Result& o) { return dot(o.h, sum) + dot(o.c, dc); };
   EXPECT_CLOSE(dgates, slopes(x, [&](const Values& v) { return loss(lstm(v, hidden, c0)); }), 1e-8);
   EXPECT_CLOSE(dc0, slopes(c0, [&](const Values& v) { return loss(lstm(x, hidden, v)); }), 1e-8);
 }
 
 TEST(gru_cell_and_gradient) {
-  auto x = random_values<double>(N * 3 * H, 1), hidden = random_values<double>(N * 3 * H, 2), h0 = random_values<double>(N * H, 3);
+  auto x = random_values<double>(N * 3 * H, 1), hidden = random_values<double>(N * 3 * H, 2),
+       h0 = random_values<double>(N * H, 3);
   Result r = gru(x, hidden, h0);
   Values h(N * H);
   for (int64_t n = 0; n < N; ++n)
@@ -94,7 +99,8 @@ TEST(gru_cell_and_gradient) {
 }
 
 TEST(cells_in_float32_with_bias) {  // and input gates that are a slice of a longer row
-  auto x = random_values<float>(N * 6 * H, 1), hidden = random_values<float>(N * 4 * H, 2), bias = random_values<float>(4 * H, 3);
+  auto x = random_values<float>(N * 6 * H, 1), hidden = random_values<float>(N * 4 * H, 2),
+       bias = random_values<float>(4 * H, 3);
   auto c0 = random_values<float>(N * H, 4);
   Values xd(N * 4 * H), hd(hidden.begin(), hidden.end()), cd(c0.begin(), c0.end());
   for (int64_t n = 0; n < N; ++n)

@@ -11,7 +11,8 @@ namespace {
 
 const SoftmaxKernels& k() { return table<SoftmaxKernels>(); }
 
-template <class T> void check_shape(int64_t outer, int64_t n, int64_t inner) {
+template <class T>
+void check_shape(int64_t outer, int64_t n, int64_t inner) {
   constexpr int t = sizeof(T) == 8;
   int64_t size = outer * n * inner;
   auto x = random_values<T>(size, 1, -20, 20), g = random_values<T>(size, 2);
@@ -47,7 +48,8 @@ template <class T> void check_shape(int64_t outer, int64_t n, int64_t inner) {
   for (int64_t i = 0; i < size; ++i) EXPECT_NEAR(dx[i], rdx[i], kTolerance<T>);
 }
 
-template <class T> void check_cross_entropy(bool weighted, double smoothing, Reduction reduction) {
+template <class T>
+void check_cross_entropy(bool weighted, double smoothing, Reduction reduction) {
   constexpr int t = sizeof(T) == 8;
   const int64_t rows = 9, n = 37;
   auto x = random_values<T>(rows * n, 3, -6, 6), w = random_values<T>(n, 4, 0.1, 2), g = random_values<T>(rows, 5);
@@ -78,8 +80,10 @@ template <class T> void check_cross_entropy(bool weighted, double smoothing, Red
     }
     sum += each[r];
   }
-  if (reduction == Reduction::None) expected = each;
-  else expected[0] = reduction == Reduction::Mean ? sum / weight : sum;
+  if (reduction == Reduction::None)
+    expected = each;
+  else
+    expected[0] = reduction == Reduction::Mean ? sum / weight : sum;
   EXPECT_EQ(k().cross_entropy[t](loss, lse.data(), out.data(), total.data()), -1);
   EXPECT_CLOSE(out, expected, kTolerance<T>);
   EXPECT_NEAR(total[0], weight, kTolerance<T>);
@@ -94,7 +98,8 @@ template <class T> void check_cross_entropy(bool weighted, double smoothing, Red
 }  // namespace
 
 TEST(softmax_against_loops) {
-  for (auto [outer, n, inner] : {std::array<int64_t, 3>{3, 7, 1}, {64, 10, 1}, {2, 1000, 1}, {1, 4100, 1}, {2, 5, 33}, {3, 4, 5}, {4, 1, 1}}) {
+  for (auto [outer, n, inner] :
+       {std::array<int64_t, 3>{3, 7, 1}, {64, 10, 1}, {2, 1000, 1}, {1, 4100, 1}, {2, 5, 33}, {3, 4, 5}, {4, 1, 1}}) {
     check_shape<float>(outer, n, inner);
     check_shape<double>(outer, n, inner);
   }

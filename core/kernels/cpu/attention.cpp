@@ -12,7 +12,7 @@ using F = Vec<float>;
 constexpr int kLane = kSpan<float>, kPanel = 2 * kLane;  // columns of a register tile
 constexpr int kTile = kVectorBytes == 64 ? 14 : 6;       // rows of it: accumulators fill most registers
 constexpr int kQueries = kVectorBytes == 64 ? 2 * kTile : 4 * kTile, kKeys = 256;  // block of scores
-constexpr int kRow = kKeys + 16;                         // its row length: off the powers of two that share cache sets
+constexpr int kRow = kKeys + 16;  // its row length: off the powers of two that share cache sets
 
 FLAMBEAU_INLINE int64_t round_up(int64_t n, int64_t unit) { return ceil_div(n, unit) * unit; }
 
@@ -47,10 +47,14 @@ void product(const float* a, int64_t a_tile, int64_t rows, const float* b, int64
       const float* at = a + t * a_tile;
       float* to = c + i * ldc + j;
       int64_t left = rows - i;
-      if (left > kTile * 2 / 3) tile<kTile, row, column>(at, b, to, depth, ldc, add);
-      else if (left > 4) tile<kTile * 2 / 3, row, column>(at, b, to, depth, ldc, add);
-      else if (left > 1) tile<4, row, column>(at, b, to, depth, ldc, add);
-      else tile<1, row, column>(at, b, to, depth, ldc, add);
+      if (left > kTile * 2 / 3)
+        tile<kTile, row, column>(at, b, to, depth, ldc, add);
+      else if (left > 4)
+        tile<kTile * 2 / 3, row, column>(at, b, to, depth, ldc, add);
+      else if (left > 1)
+        tile<4, row, column>(at, b, to, depth, ldc, add);
+      else
+        tile<1, row, column>(at, b, to, depth, ldc, add);
     }
 }
 // The three layouts of A: packed tiles [depth][kTile]; rows of a score block; columns of a score block.
@@ -83,10 +87,13 @@ FLAMBEAU_INLINE void transpose(F (&rows)[kLane]) {
   }
 }
 // kLane rows of x from column k on, the rows past `rows` and the columns past `width` as zeros, transposed.
-FLAMBEAU_INLINE void load_transposed(const float* x, int64_t stride, int64_t rows, int64_t k, int64_t width, F (&to)[kLane]) {
+FLAMBEAU_INLINE void load_transposed(const float* x, int64_t stride, int64_t rows, int64_t k, int64_t width,
+                                     F (&to)[kLane]) {
   for (int i = 0; i < kLane; ++i) {
-    if (i >= rows) to[i] = F{};
-    else to[i] = k + kLane <= width ? load(x + i * stride + k) : load_part(x + i * stride + k, int(width - k));
+    if (i >= rows)
+      to[i] = F{};
+    else
+      to[i] = k + kLane <= width ? load(x + i * stride + k) : load_part(x + i * stride + k, int(width - k));
   }
   transpose(to);
 }
@@ -97,7 +104,8 @@ void pack_transposed(const float* x, int64_t stride, int64_t rows, int64_t width
     for (int64_t half = 0; half < kPanel; half += kLane)
       for (int64_t k = 0; k < width; k += kLane) {
         load_transposed(x + (r + half) * stride, stride, rows - r - half, k, width, square);
-        for (int64_t i = 0, n = smaller_of(kLane, width - k); i < n; ++i) store(to + (k + i) * kPanel + half, square[i]);
+        for (int64_t i = 0, n = smaller_of(kLane, width - k); i < n; ++i)
+          store(to + (k + i) * kPanel + half, square[i]);
       }
 }
 // Rows to tiles [tile][width][kTile], times a factor, zero past the rows. Writes up to a vector past the end.
@@ -107,7 +115,8 @@ void pack_tiles(const float* x, int64_t stride, int64_t rows, int64_t width, flo
       F square[kLane];
       for (int64_t k = 0; k < width; k += kLane) {
         load_transposed(x + r * stride, stride, smaller_of(kTile, rows - r), k, width, square);
-        for (int64_t i = 0, n = smaller_of(kLane, width - k); i < n; ++i) store(to + (k + i) * kTile, square[i] * factor);
+        for (int64_t i = 0, n = smaller_of(kLane, width - k); i < n; ++i)
+          store(to + (k + i) * kTile, square[i] * factor);
       }
     } else {
       for (int64_t i = 0; i < kTile; ++i)
@@ -118,7 +127,8 @@ void pack_tiles(const float* x, int64_t stride, int64_t rows, int64_t width, flo
 
 // Memory that a piece of work owns, handed out in parts.
 struct Arena {
-  explicit Arena(int64_t floats) : bytes(floats * sizeof(float)), next(static_cast<float*>(allocate(bytes))), all(next) {}
+  explicit Arena(int64_t floats)
+      : bytes(floats * sizeof(float)), next(static_cast<float*>(allocate(bytes))), all(next) {}
   ~Arena() { deallocate(all, bytes); }
   Arena(const Arena&) = delete;
   float* take(int64_t floats) {
@@ -133,7 +143,10 @@ struct Arena {
 // Sizes and the head's place, worked out once.
 struct Plan {
   explicit Plan(const AttentionShape& s)
-      : s(s), width(round_up(s.width, kPanel)), value_width(round_up(s.value_width, kPanel)), keys(round_up(s.keys, kPanel)),
+      : s(s),
+        width(round_up(s.width, kPanel)),
+        value_width(round_up(s.value_width, kPanel)),
+        keys(round_up(s.keys, kPanel)),
         share(s.heads / s.kv_heads) {}
   const AttentionShape& s;
   int64_t width, value_width, keys, share;
@@ -143,7 +156,8 @@ struct Plan {
 };
 
 // Adds the mask to a block of scores and hides what lies beyond the keys or, if causal, after the query.
-void mask_scores(const Plan& plan, float* scores, int64_t b, int64_t h, int64_t q0, int64_t rows, int64_t k0, int64_t columns) {
+void mask_scores(const Plan& plan, float* scores, int64_t b, int64_t h, int64_t q0, int64_t rows, int64_t k0,
+                 int64_t columns) {
   const AttentionShape& s = plan.s;
   int64_t padded = round_up(columns, kPanel);
   for (int64_t i = 0; i < rows; ++i) {
@@ -151,7 +165,9 @@ void mask_scores(const Plan& plan, float* scores, int64_t b, int64_t h, int64_t 
     if (s.mask) {
       const float* m = s.mask + Plan::at(s.mask_stride, b, h) + (q0 + i) * s.mask_stride.row + k0 * s.mask_column;
       if (s.mask_column == 1)
-        each_vector<float>(0, columns, [&](int64_t j, auto span) FLAMBEAU_LAMBDA { span.store(row + j, span.load(row + j) + span.load(m + j)); });
+        each_vector<float>(0, columns, [&](int64_t j, auto span) FLAMBEAU_LAMBDA {
+          span.store(row + j, span.load(row + j) + span.load(m + j));
+        });
       else
         for (int64_t j = 0; j < columns; ++j) row[j] += m[j * s.mask_column];
     }
@@ -172,7 +188,8 @@ void forward_block(const Plan& plan, const float* q, const float* keys, const fl
   int64_t visible = plan.visible(q0 + rows);
   for (int64_t k0 = 0; k0 < visible; k0 += kKeys) {
     int64_t columns = smaller_of(kKeys, visible - k0), padded = round_up(columns, kPanel);
-    packed_product(queries, s.width * kTile, rows, keys + k0 * s.width, s.width * kPanel, scores, kRow, columns, s.width, false);
+    packed_product(queries, s.width * kTile, rows, keys + k0 * s.width, s.width * kPanel, scores, kRow, columns,
+                   s.width, false);
     mask_scores(plan, scores, b, h, q0, rows, k0, columns);
     for (int64_t i = 0; i < rows; ++i) {
       float* row = scores + i * kRow;
@@ -194,7 +211,8 @@ void forward_block(const Plan& plan, const float* q, const float* keys, const fl
           store(sums + i * plan.value_width + j, load(sums + i * plan.value_width + j) * fade);
       max[i] = now;
     }
-    row_product(scores, kTile * kRow, rows, values + k0 * kPanel, plan.keys * kPanel, sums, plan.value_width, s.value_width, columns, k0 != 0);
+    row_product(scores, kTile * kRow, rows, values + k0 * kPanel, plan.keys * kPanel, sums, plan.value_width,
+                s.value_width, columns, k0 != 0);
   }
   for (int64_t i = 0; i < rows; ++i) {
     float factor = total[i] > 0 || total[i] != total[i] ? 1 / total[i] : 0;
@@ -224,22 +242,23 @@ void forward(const AttentionShape& s, const float* q, const float* k, const floa
   int64_t blocks = ceil_div(s.queries, kQueries);
   parallel_for(s.batch * s.heads * blocks, grain_for(kQueries * s.keys * (s.width + s.value_width) / 48, 60000),
                [&](int64_t begin, int64_t end) {
-    Arena arena(kQueries * (s.width + kRow + plan.value_width) + 128);
-    for (int64_t t = begin; t < end; ++t) {
-      int64_t head = t / blocks, b = head / s.heads, h = head % s.heads, q0 = t % blocks * kQueries;
-      int64_t from = b * s.kv_heads + h / plan.share;
-      arena.next = arena.all;
-      forward_block(plan, q + Plan::at(s.q, b, h) + q0 * s.q.row, keys + from * key_size, values + from * value_size,
-                    out + Plan::at(s.out, b, h) + q0 * s.out.row,
-                    logsumexp ? logsumexp + head * s.queries + q0 : nullptr, b, h, q0,
-                    smaller_of(kQueries, s.queries - q0), arena);
-    }
-  });
+                 Arena arena(kQueries * (s.width + kRow + plan.value_width) + 128);
+                 for (int64_t t = begin; t < end; ++t) {
+                   int64_t head = t / blocks, b = head / s.heads, h = head % s.heads, q0 = t % blocks * kQueries;
+                   int64_t from = b * s.kv_heads + h / plan.share;
+                   arena.next = arena.all;
+                   forward_block(plan, q + Plan::at(s.q, b, h) + q0 * s.q.row, keys + from * key_size,
+                                 values + from * value_size, out + Plan::at(s.out, b, h) + q0 * s.out.row,
+                                 logsumexp ? logsumexp + head * s.queries + q0 : nullptr, b, h, q0,
+                                 smaller_of(kQueries, s.queries - q0), arena);
+                 }
+               });
 }
 
 // Everything for one key/value head: its gradients gather the query heads that share it.
 struct HeadBuffers {
-  float *keys, *keys_t, *values_t, *dk, *dv, *dq, *queries, *query_panels, *grads, *grad_panels, *probabilities, *slopes;
+  float *keys, *keys_t, *values_t, *dk, *dv, *dq, *queries, *query_panels, *grads, *grad_panels, *probabilities,
+      *slopes;
 };
 
 void backward_block(const Plan& plan, const HeadBuffers& m, const float* q, const float* grad, const float* out,
@@ -263,8 +282,8 @@ void backward_block(const Plan& plan, const HeadBuffers& m, const float* q, cons
     int64_t columns = smaller_of(kKeys, visible - k0), padded = round_up(columns, kPanel);
     packed_product(m.queries, s.width * kTile, rows, m.keys_t + k0 * s.width, s.width * kPanel, m.probabilities, kRow,
                    columns, s.width, false);
-    packed_product(m.grads, s.value_width * kTile, rows, m.values_t + k0 * s.value_width, s.value_width * kPanel, m.slopes,
-                   kRow, columns, s.value_width, false);
+    packed_product(m.grads, s.value_width * kTile, rows, m.values_t + k0 * s.value_width, s.value_width * kPanel,
+                   m.slopes, kRow, columns, s.value_width, false);
     mask_scores(plan, m.probabilities, b, h, q0, rows, k0, columns);
     for (int64_t i = 0; i < rows; ++i) {
       float *p = m.probabilities + i * kRow, *d = m.slopes + i * kRow;
@@ -279,7 +298,8 @@ void backward_block(const Plan& plan, const HeadBuffers& m, const float* q, cons
         store(d + j, F{});
       }
     }
-    row_product(m.slopes, kTile * kRow, rows, m.keys + k0 * kPanel, plan.keys * kPanel, dq, plan.width, s.width, columns, k0 != 0);
+    row_product(m.slopes, kTile * kRow, rows, m.keys + k0 * kPanel, plan.keys * kPanel, dq, plan.width, s.width,
+                columns, k0 != 0);
     column_product(m.probabilities, kTile, columns, m.grad_panels, rows * kPanel, m.dv + k0 * plan.value_width,
                    plan.value_width, s.value_width, rows, true);
     column_product(m.slopes, kTile, columns, m.query_panels, rows * kPanel, m.dk + k0 * plan.width, plan.width, s.width,
@@ -325,11 +345,13 @@ void backward(const AttentionShape& s, const float* q, const float* k, const flo
           backward_block(plan, m, q + Plan::at(s.q, b, h) + q0 * s.q.row, grad + o, out + o,
                          logsumexp + (b * s.heads + h) * s.queries + q0, b, h, q0, rows, m.dq);
           for (int64_t i = 0; i < rows; ++i)
-            __builtin_memcpy(dq + Plan::at(s.q, b, h) + (q0 + i) * s.q.row, m.dq + i * plan.width, s.width * sizeof(float));
+            __builtin_memcpy(dq + Plan::at(s.q, b, h) + (q0 + i) * s.q.row, m.dq + i * plan.width,
+                             s.width * sizeof(float));
         }
       for (int64_t i = 0; i < s.keys; ++i) {
         __builtin_memcpy(dk + Plan::at(s.k, b, kv) + i * s.k.row, m.dk + i * plan.width, s.width * sizeof(float));
-        __builtin_memcpy(dv + Plan::at(s.v, b, kv) + i * s.v.row, m.dv + i * plan.value_width, s.value_width * sizeof(float));
+        __builtin_memcpy(dv + Plan::at(s.v, b, kv) + i * s.v.row, m.dv + i * plan.value_width,
+                         s.value_width * sizeof(float));
       }
     }
   });

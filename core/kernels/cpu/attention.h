@@ -5,19 +5,19 @@
 
 namespace flambeau::kernels {
 
-struct Strided {  // rows of contiguous floats, somewhere
+struct Strided {             // rows of contiguous floats, somewhere
   int64_t batch, head, row;  // strides in elements
 };
 
 struct AttentionShape {
   int64_t batch, heads, queries, keys, width, value_width;
-  int64_t kv_heads;           // divides heads: query head h reads key/value head h / (heads / kv_heads)
-  Strided q, k, v, out;       // out: [batch, heads, queries, value_width]
-  float scale;                // usually 1 / sqrt(width)
-  bool causal = false;        // query i sees keys 0..i
+  int64_t kv_heads;             // divides heads: query head h reads key/value head h / (heads / kv_heads)
+  Strided q, k, v, out;         // out: [batch, heads, queries, value_width]
+  float scale;                  // usually 1 / sqrt(width)
+  bool causal = false;          // query i sees keys 0..i
   const float* mask = nullptr;  // added to the scores; -inf hides
   Strided mask_stride = {0, 0, 0};
-  int64_t mask_column = 1;      // stride between keys: 1, or 0 to broadcast
+  int64_t mask_column = 1;  // stride between keys: 1, or 0 to broadcast
 };
 
 struct AttentionKernels {

@@ -9,7 +9,8 @@ namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
 
 // Output position i reads inputs index[i * taps + t] with weights weight[i * taps + t].
-template <class T> struct Filter {
+template <class T>
+struct Filter {
   int64_t out = 0, taps = 1;
   int64_t* index = nullptr;
   T* weight = nullptr;
@@ -28,13 +29,17 @@ template <class T> struct Filter {
   }
 };
 
-template <class T> T floor_of(T x) {
-  if constexpr (sizeof(T) == 4) return __builtin_floorf(x);
-  else return __builtin_floor(x);
+template <class T>
+T floor_of(T x) {
+  if constexpr (sizeof(T) == 4)
+    return __builtin_floorf(x);
+  else
+    return __builtin_floor(x);
 }
 
 // Keys' cubic convolution with parameter a, at a distance.
-template <class T> T cubic(T distance, T a) {
+template <class T>
+T cubic(T distance, T a) {
   T x = distance < 0 ? -distance : distance;
   if (x <= 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
   if (x < 2) return ((x - 5) * x + 8) * x * a - 4 * a;
@@ -44,20 +49,24 @@ template <class T> T cubic(T distance, T a) {
 int64_t clamp(int64_t i, int64_t n) { return smaller_of(larger_of(i, 0), n - 1); }
 
 // Widened filters of antialiasing, weights normalised over the taps inside the input.
-template <class T> void antialiased(Filter<T>& f, const ResampleShape& s, int64_t in, int64_t out, T scale) {
+template <class T>
+void antialiased(Filter<T>& f, const ResampleShape& s, int64_t in, int64_t out, T scale) {
   T support = T(s.mode == Interpolation::Cubic ? 2 : 1), stretch = scale > 1 ? scale : T(1);
   T reach = support * stretch;
   f.reserve(out, int64_t(reach) * 2 + 3);
   for (int64_t i = 0; i < out; ++i) {
     T center = scale * (T(i) + T(0.5)), total = 0;
-    int64_t first = larger_of(int64_t(center - reach + T(0.5)), 0), last = smaller_of(int64_t(center + reach + T(0.5)), in);
+    int64_t first = larger_of(int64_t(center - reach + T(0.5)), 0),
+            last = smaller_of(int64_t(center + reach + T(0.5)), in);
     last = smaller_of(last, first + f.taps);
     for (int64_t t = 0; t < f.taps; ++t) {
       int64_t at = first + t;
       T distance = (T(at) - center + T(0.5)) / stretch, w = 0;
       if (at < last) {
-        if (s.mode == Interpolation::Cubic) w = cubic(distance, T(-0.5));
-        else w = distance > -1 && distance < 1 ? 1 - (distance < 0 ? -distance : distance) : 0;
+        if (s.mode == Interpolation::Cubic)
+          w = cubic(distance, T(-0.5));
+        else
+          w = distance > -1 && distance < 1 ? 1 - (distance < 0 ? -distance : distance) : 0;
       }
       f.index[i * f.taps + t] = clamp(at, in);
       f.weight[i * f.taps + t] = w;
@@ -67,7 +76,8 @@ template <class T> void antialiased(Filter<T>& f, const ResampleShape& s, int64_
   }
 }
 
-template <class T> void make_filter(Filter<T>& f, const ResampleShape& s, int axis) {
+template <class T>
+void make_filter(Filter<T>& f, const ResampleShape& s, int axis) {
   int64_t in = s.in[axis], out = s.out[axis];
   T scale = s.scale[axis] > 0 ? T(1 / s.scale[axis]) : T(in) / T(out);
   bool smooth = s.mode == Interpolation::Linear || s.mode == Interpolation::Cubic;
@@ -108,7 +118,8 @@ template <class T> void make_filter(Filter<T>& f, const ResampleShape& s, int ax
   }
 }
 
-template <class T> struct Filters {
+template <class T>
+struct Filters {
   explicit Filters(const ResampleShape& s) {
     make_filter(depth, s, 0);
     make_filter(height, s, 1);
@@ -118,8 +129,9 @@ template <class T> struct Filters {
 };
 
 // Rows of scratch with room for whole vectors.
-template <class T> struct Row {
-  explicit Row(int64_t n) : bytes((n + 4 * kSpan<T>) * sizeof(T)), data(static_cast<T*>(allocate(bytes))) {
+template <class T>
+struct Row {
+  explicit Row(int64_t n) : bytes((n + 4 * kSpan<T>)*sizeof(T)), data(static_cast<T*>(allocate(bytes))) {
     __builtin_memset(data, 0, bytes);
   }
   ~Row() { deallocate(data, bytes); }
@@ -132,9 +144,10 @@ int64_t cost_of(const ResampleShape& s) {
   return s.out[0] * s.out[1] * (s.out[2] + s.in[2] / 4) + s.in[0] * s.in[1] * s.in[2] / 8;
 }
 
-// Twice the width, half-pixel centres, two taps: out[2j] = (in[j-1] + 3 in[j]) / 4 and out[2j+1] = (3 in[j] + in[j+1]) / 4,
-// so vectors of two neighbours interleave. `row` has one element before it, and edges repeat.
-template <class T> bool doubles_width(const ResampleShape& s) {
+// Twice the width, half-pixel centres, two taps: out[2j] = (in[j-1] + 3 in[j]) / 4 and out[2j+1] = (3 in[j] + in[j+1])
+// / 4, so vectors of two neighbours interleave. `row` has one element before it, and edges repeat.
+template <class T>
+bool doubles_width(const ResampleShape& s) {
   return s.mode == Interpolation::Linear && !s.align_corners && !s.antialias && s.out[2] == 2 * s.in[2] &&
          (s.scale[2] <= 0 || s.scale[2] == 2);
 }
@@ -155,11 +168,13 @@ void widen(const T* row, T* y, const Filter<T>& f) {
   }
 }
 
-template <class T> void widen_double(T* row, T* y, int64_t n) {  // row[-1] and row[n] may be written
+template <class T>
+void widen_double(T* row, T* y, int64_t n) {  // row[-1] and row[n] may be written
   row[-1] = row[0];
   row[n] = row[n - 1];
   each_vector<T>(0, n, [&](int64_t j, auto span) FLAMBEAU_LAMBDA {
-    Vec<T> middle = load(row + j) * T(0.75), even = middle + load(row + j - 1) * T(0.25), odd = middle + load(row + j + 1) * T(0.25);
+    Vec<T> middle = load(row + j) * T(0.75), even = middle + load(row + j - 1) * T(0.25),
+           odd = middle + load(row + j + 1) * T(0.25);
     VecMask<T> lane = lane_numbers<T>(), low = lane / 2 + (lane & 1) * kSpan<T>, high = low + kSpan<T> / 2;
     Vec<T> a = __builtin_shuffle(even, odd, low), b = __builtin_shuffle(even, odd, high);
     if constexpr (sizeof(span) == sizeof(int)) {
@@ -174,7 +189,8 @@ template <class T> void widen_double(T* row, T* y, int64_t n) {  // row[-1] and 
   });
 }
 
-template <class T> void forward(const void* xv, void* yv, const ResampleShape& s) {
+template <class T>
+void forward(const void* xv, void* yv, const ResampleShape& s) {
   auto x = static_cast<const T*>(xv);
   auto y = static_cast<T*>(yv);
   Filters<T> f(s);
@@ -211,15 +227,19 @@ template <class T> void forward(const void* xv, void* yv, const ResampleShape& s
         source = mixed;
       }
       T* to = y + r * s.out[2];
-      if (doubled) widen_double(mixed, to, wide);
-      else if (wide == s.out[2] && f.width.taps == 1 && f.width.index[wide - 1] == wide - 1) __builtin_memcpy(to, source, wide * sizeof(T));
-      else widen(source, to, f.width);
+      if (doubled)
+        widen_double(mixed, to, wide);
+      else if (wide == s.out[2] && f.width.taps == 1 && f.width.index[wide - 1] == wide - 1)
+        __builtin_memcpy(to, source, wide * sizeof(T));
+      else
+        widen(source, to, f.width);
     }
   });
 }
 
 // The transposed steps: a gradient row is folded along the width, then added to the input rows it came from.
-template <class T> void fold_double(T* g, T* row, int64_t n) {  // g[-1], g[2n] may be written; edges gather what repeats
+template <class T>
+void fold_double(T* g, T* row, int64_t n) {  // g[-1], g[2n] may be written; edges gather what repeats
   T first = g[0], last = g[2 * n - 1];
   g[-1] = g[2 * n] = 0;
   each_vector<T>(0, n, [&](int64_t j, auto span) FLAMBEAU_LAMBDA {
@@ -234,7 +254,8 @@ template <class T> void fold_double(T* g, T* row, int64_t n) {  // g[-1], g[2n] 
   row[n - 1] += last * T(0.25);
 }
 
-template <class T> void backward(const void* grad, void* dxv, const ResampleShape& s) {
+template <class T>
+void backward(const void* grad, void* dxv, const ResampleShape& s) {
   auto g = static_cast<const T*>(grad);
   auto dx = static_cast<T*>(dxv);
   Filters<T> f(s);
@@ -260,7 +281,8 @@ template <class T> void backward(const void* grad, void* dxv, const ResampleShap
       for (int64_t td = 0; td < f.depth.taps; ++td)
         for (int64_t th = 0; th < f.height.taps; ++th) {
           Vec<T> w = splat(f.depth.weight[d * f.depth.taps + td] * f.height.weight[h * f.height.taps + th]);
-          T* to = plane + (f.depth.index[d * f.depth.taps + td] * s.in[1] + f.height.index[h * f.height.taps + th]) * wide;
+          T* to =
+              plane + (f.depth.index[d * f.depth.taps + td] * s.in[1] + f.height.index[h * f.height.taps + th]) * wide;
           each_vector<T>(0, wide, [&](int64_t i, auto span) FLAMBEAU_LAMBDA {
             span.store(to + i, span.load(to + i) + span.load(row + i) * w);
           });

@@ -10,7 +10,7 @@ enum class Interpolation : uint8_t { Nearest, NearestExact, Linear, Cubic };  //
 
 struct ResampleShape {
   int64_t planes;
-  int64_t in[3], out[3];       // missing leading dimensions: 1
+  int64_t in[3], out[3];        // missing leading dimensions: 1
   double scale[3] = {0, 0, 0};  // scale factors as the user gave them, used instead of out / in; 0: none
   Interpolation mode = Interpolation::Nearest;
   bool align_corners = false;

@@ -11,7 +11,8 @@ namespace {
 struct Pair {
   double a, b;
 };
-template <class T, class F> FLAMBEAU_INLINE Pair sum_pairs(int64_t n, F&& f) {
+template <class T, class F>
+FLAMBEAU_INLINE Pair sum_pairs(int64_t n, F&& f) {
   constexpr int L = kSpan<T>;
   constexpr int64_t block = 256 * L;
   Pair total = {0, 0};
@@ -30,18 +31,23 @@ template <class T, class F> FLAMBEAU_INLINE Pair sum_pairs(int64_t n, F&& f) {
   }
   return total;
 }
-template <class T> double sum_of(const T* x, int64_t n) {
+template <class T>
+double sum_of(const T* x, int64_t n) {
   return sum_pairs<T>(n, [&](int64_t i, auto span, Vec<T>& a, Vec<T>&) FLAMBEAU_LAMBDA { a += span.load(x + i); }).a;
 }
-template <class T> double squares_around(const T* x, int64_t n, T center) {
+template <class T>
+double squares_around(const T* x, int64_t n, T center) {
   Vec<T> c = splat(center);
-  return sum_pairs<T>(n, [&](int64_t i, auto span, Vec<T>& a, Vec<T>&) FLAMBEAU_LAMBDA {
-           Vec<T> d = span.keep(span.load(x + i) - c);
-           a += d * d;
-         }).a;
+  return sum_pairs<T>(n,
+                      [&](int64_t i, auto span, Vec<T>& a, Vec<T>&) FLAMBEAU_LAMBDA {
+                        Vec<T> d = span.keep(span.load(x + i) - c);
+                        a += d * d;
+                      })
+      .a;
 }
 // Sums of g and of g * (x - center).
-template <class T> Pair gradient_sums(const T* g, const T* x, int64_t n, T center) {
+template <class T>
+Pair gradient_sums(const T* g, const T* x, int64_t n, T center) {
   Vec<T> c = splat(center);
   return sum_pairs<T>(n, [&](int64_t i, auto span, Vec<T>& a, Vec<T>& b) FLAMBEAU_LAMBDA {
     Vec<T> v = span.load(g + i);
@@ -51,9 +57,11 @@ template <class T> Pair gradient_sums(const T* g, const T* x, int64_t n, T cente
 }
 
 // y = (x - center) * factor + shift
-template <class T> void affine(const T* x, T* y, int64_t n, T center, T factor, T shift) {
+template <class T>
+void affine(const T* x, T* y, int64_t n, T center, T factor, T shift) {
   Vec<T> c = splat(center), f = splat(factor), s = splat(shift);
-  each_vector<T>(0, n, [&](int64_t i, auto span) FLAMBEAU_LAMBDA { span.store(y + i, (span.load(x + i) - c) * f + s); });
+  each_vector<T>(0, n,
+                 [&](int64_t i, auto span) FLAMBEAU_LAMBDA { span.store(y + i, (span.load(x + i) - c) * f + s); });
 }
 // dx = g * factor + (x - center) * slope + shift
 template <class T>
@@ -64,8 +72,14 @@ void affine_gradient(const T* g, const T* x, T* dx, int64_t n, T center, T facto
   });
 }
 
-template <class T> T element(const void* p, int64_t i, T otherwise) { return p ? static_cast<const T*>(p)[i] : otherwise; }
-template <class T> T reciprocal_deviation(double variance, double eps) { return T(1 / __builtin_sqrt(variance + eps)); }
+template <class T>
+T element(const void* p, int64_t i, T otherwise) {
+  return p ? static_cast<const T*>(p)[i] : otherwise;
+}
+template <class T>
+T reciprocal_deviation(double variance, double eps) {
+  return T(1 / __builtin_sqrt(variance + eps));
+}
 
 // ---- rows: layer norm and RMS norm ----------------------------------------------------------------------------------
 
@@ -78,7 +92,8 @@ void layer_norm(const void* xv, const void* weight, const void* bias, void* yv, 
     for (int64_t r = begin; r < end; ++r) {
       const T* row = x + r * n;
       T* to = y + r * n;
-      T mean = T(sum_of(row, n) / double(n)), rstd = reciprocal_deviation<T>(squares_around(row, n, mean) / double(n), eps);
+      T mean = T(sum_of(row, n) / double(n)),
+        rstd = reciprocal_deviation<T>(squares_around(row, n, mean) / double(n), eps);
       if (mean_out) static_cast<T*>(mean_out)[r] = mean;
       if (rstd_out) static_cast<T*>(rstd_out)[r] = rstd;
       Vec<T> c = splat(mean), f = splat(rstd);
@@ -161,8 +176,10 @@ void rows_backward(const void* grad, const void* xv, const void* weight, const v
       }
       T slope = T(-s.b * double(f) * double(f) / double(n)), shift = T(-s.a * double(f) / double(n));
       T* to = dx ? dx + r * n : nullptr;
-      if (w && dx && dw && db) row_gradient<T>(gr, xr, w, dx + r * n, dw, db, n, m, f, slope, shift);
-      else row_gradient<T>(gr, xr, w, to, dw, db, n, m, f, slope, shift);
+      if (w && dx && dw && db)
+        row_gradient<T>(gr, xr, w, dx + r * n, dw, db, n, m, f, slope, shift);
+      else
+        row_gradient<T>(gr, xr, w, to, dw, db, n, m, f, slope, shift);
     }
   });
   for (int k = 0; k < sums; ++k) {
@@ -199,11 +216,13 @@ void group_norm(const void* xv, const void* weight, const void* bias, void* yv, 
   parallel_for(shape.batch * groups, grain_for(n / 2), [=](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       const T* from = x + t * n;
-      T mean = T(sum_of(from, n) / double(n)), rstd = reciprocal_deviation<T>(squares_around(from, n, mean) / double(n), eps);
+      T mean = T(sum_of(from, n) / double(n)),
+        rstd = reciprocal_deviation<T>(squares_around(from, n, mean) / double(n), eps);
       if (mean_out) static_cast<T*>(mean_out)[t] = mean;
       if (rstd_out) static_cast<T*>(rstd_out)[t] = rstd;
       for (int64_t k = 0, c = t % groups * width; k < width; ++k, ++c)
-        affine(from + k * inner, y + t * n + k * inner, inner, mean, rstd * element(weight, c, T(1)), element(bias, c, T(0)));
+        affine(from + k * inner, y + t * n + k * inner, inner, mean, rstd * element(weight, c, T(1)),
+               element(bias, c, T(0)));
     }
   });
 }
@@ -264,7 +283,8 @@ Cut cut_batch(const ChannelShape& s) {
 }
 
 // Calls f(channel, piece, first image, last image) for all of them in parallel.
-template <class F> void each_piece(const ChannelShape& s, Cut cut, F&& f) {
+template <class F>
+void each_piece(const ChannelShape& s, Cut cut, F&& f) {
   int64_t cost = smaller_of(cut.images, s.batch) * s.inner / 2;
   parallel_for(s.channels * cut.pieces, grain_for(cost), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
@@ -277,7 +297,8 @@ template <class F> void each_piece(const ChannelShape& s, Cut cut, F&& f) {
 bool narrow(const ChannelShape& s, int lanes) { return s.inner < lanes && s.inner * s.channels >= 2; }
 
 // Sums over the batch for every column of [batch, columns]: f(offset, column, span, a, b). Rows are cut into pieces.
-template <class T, class F> void column_sums(int64_t batch, int64_t columns, Pair* out, F&& f) {
+template <class T, class F>
+void column_sums(int64_t batch, int64_t columns, Pair* out, F&& f) {
   constexpr int64_t kRows = 256, kWide = 4 * kSpan<T>;
   int64_t pieces = ceil_div(batch, kRows), tiles = ceil_div(columns, kWide);
   size_t bytes = pieces * columns * sizeof(Pair);
@@ -287,7 +308,8 @@ template <class T, class F> void column_sums(int64_t batch, int64_t columns, Pai
       int64_t p = t / tiles, left = t % tiles * kWide;
       each_vector<T>(left, smaller_of(columns, left + kWide), [&](int64_t k, auto span) FLAMBEAU_LAMBDA {
         Vec<T> a = {}, b = {};
-        for (int64_t r = p * kRows, last = smaller_of(batch, r + kRows); r < last; ++r) f(r * columns + k, k, span, a, b);
+        for (int64_t r = p * kRows, last = smaller_of(batch, r + kRows); r < last; ++r)
+          f(r * columns + k, k, span, a, b);
         for (int64_t i = 0; i < kSpan<T> && k + i < columns; ++i)
           partial[p * columns + k + i] = {double(a[i]), double(b[i])};
       });
@@ -306,7 +328,8 @@ template <class T, class F> void column_sums(int64_t batch, int64_t columns, Pai
 }
 
 // Elementwise over [batch, columns] with per-column vectors: f(offset, column, span).
-template <class T, class F> void each_row(int64_t batch, int64_t columns, F&& f) {
+template <class T, class F>
+void each_row(int64_t batch, int64_t columns, F&& f) {
   parallel_for(batch, grain_for(columns / 2), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r)
       each_vector<T>(0, columns, [&](int64_t k, auto span) FLAMBEAU_LAMBDA { f(r * columns + k, k, span); });
@@ -314,7 +337,8 @@ template <class T, class F> void each_row(int64_t batch, int64_t columns, F&& f)
 }
 
 // Scratch of several rows of n elements.
-template <class T> struct Scratch {
+template <class T>
+struct Scratch {
   Scratch(int64_t count, int64_t n) : bytes(count * n * sizeof(T)), data(static_cast<T*>(allocate(bytes))), n(n) {}
   ~Scratch() { deallocate(data, bytes); }
   T* row(int64_t i) const { return data + i * n; }
@@ -334,13 +358,15 @@ void fold(const Pair* columns, Pair* channels, const ChannelShape& s) {
     channels[c] = sum;
   }
 }
-template <class T> void spread(const T* channels, T* columns, const ChannelShape& s) {
+template <class T>
+void spread(const T* channels, T* columns, const ChannelShape& s) {
   for (int64_t c = 0; c < s.channels; ++c)
     for (int64_t i = 0; i < s.inner; ++i) columns[c * s.inner + i] = channels[c];
 }
 
 template <class T>
-void apply(const T* x, T* y, const T* mean, const T* rstd, const void* weight, const void* bias, const ChannelShape& s) {
+void apply(const T* x, T* y, const T* mean, const T* rstd, const void* weight, const void* bias,
+           const ChannelShape& s) {
   if (narrow(s, kSpan<T>)) {
     int64_t columns = s.channels * s.inner;
     Scratch<T> values(3, columns);
@@ -382,17 +408,17 @@ void batch_norm_train(const void* xv, const void* weight, const void* bias, void
     int64_t columns = s.channels * s.inner;
     Scratch<Pair> sums(2, columns);
     Scratch<T> center(1, columns);
-    column_sums<T>(s.batch, columns, sums.row(0), [=](int64_t at, int64_t, auto span, Vec<T>& a, Vec<T>&) FLAMBEAU_LAMBDA {
-      a += span.load(x + at);
-    });
+    column_sums<T>(s.batch, columns, sums.row(0),
+                   [=](int64_t at, int64_t, auto span, Vec<T>& a, Vec<T>&) FLAMBEAU_LAMBDA { a += span.load(x + at); });
     fold(sums.row(0), sums.row(1), s);
     for (int64_t c = 0; c < s.channels; ++c) mean[c] = T(sums.row(1)[c].a / count);
     spread(mean, center.data, s);
     const T* around = center.data;
-    column_sums<T>(s.batch, columns, sums.row(0), [=](int64_t at, int64_t k, auto span, Vec<T>& a, Vec<T>&) FLAMBEAU_LAMBDA {
-      Vec<T> d = span.load(x + at) - span.load(around + k);
-      a += d * d;
-    });
+    column_sums<T>(s.batch, columns, sums.row(0),
+                   [=](int64_t at, int64_t k, auto span, Vec<T>& a, Vec<T>&) FLAMBEAU_LAMBDA {
+                     Vec<T> d = span.load(x + at) - span.load(around + k);
+                     a += d * d;
+                   });
     fold(sums.row(0), sums.row(1), s);
     for (int64_t c = 0; c < s.channels; ++c) finish(c, sums.row(1)[c].a);
     return apply(x, y, mean, rstd, weight, bias, s);
@@ -469,11 +495,12 @@ void batch_norm_backward(const void* grad, const void* xv, const void* weight, c
     Scratch<T> values(4, columns);
     T *center = values.row(0), *factor = values.row(1), *slope = values.row(2), *shift = values.row(3);
     spread(mean, center, s);
-    column_sums<T>(s.batch, columns, sums.row(0), [=](int64_t at, int64_t k, auto span, Vec<T>& a, Vec<T>& b) FLAMBEAU_LAMBDA {
-      Vec<T> v = span.load(g + at);
-      a += v;
-      b += v * (span.load(x + at) - span.load(center + k));
-    });
+    column_sums<T>(s.batch, columns, sums.row(0),
+                   [=](int64_t at, int64_t k, auto span, Vec<T>& a, Vec<T>& b) FLAMBEAU_LAMBDA {
+                     Vec<T> v = span.load(g + at);
+                     a += v;
+                     b += v * (span.load(x + at) - span.load(center + k));
+                   });
     fold(sums.row(0), sums.row(1), s);
     for (int64_t c = 0; c < s.channels; ++c) {
       Line line = finish(c, sums.row(1)[c]);
@@ -485,8 +512,9 @@ void batch_norm_backward(const void* grad, const void* xv, const void* weight, c
     }
     if (!dx) return;
     each_row<T>(s.batch, columns, [=](int64_t at, int64_t k, auto span) FLAMBEAU_LAMBDA {
-      span.store(dx + at, span.load(g + at) * span.load(factor + k) +
-                              ((span.load(x + at) - span.load(center + k)) * span.load(slope + k) + span.load(shift + k)));
+      span.store(dx + at,
+                 span.load(g + at) * span.load(factor + k) +
+                     ((span.load(x + at) - span.load(center + k)) * span.load(slope + k) + span.load(shift + k)));
     });
     return;
   }
@@ -507,12 +535,16 @@ void batch_norm_backward(const void* grad, const void* xv, const void* weight, c
   };
   Cut cut = cut_batch(s);
   if (cut.pieces == 1) {
-    each_piece(s, cut, [&](int64_t c, int64_t, int64_t, int64_t) { write(c, 0, s.batch, finish(c, sum_images(c, 0, s.batch))); });
+    each_piece(s, cut, [&](int64_t c, int64_t, int64_t, int64_t) {
+      write(c, 0, s.batch, finish(c, sum_images(c, 0, s.batch)));
+    });
     return;
   }
   Scratch<Pair> partial(s.channels, cut.pieces);
   Scratch<Line> lines(1, s.channels);
-  each_piece(s, cut, [&](int64_t c, int64_t p, int64_t first, int64_t last) { partial.row(c)[p] = sum_images(c, first, last); });
+  each_piece(s, cut, [&](int64_t c, int64_t p, int64_t first, int64_t last) {
+    partial.row(c)[p] = sum_images(c, first, last);
+  });
   for (int64_t c = 0; c < s.channels; ++c) {
     Pair sum = {0, 0};
     for (int64_t p = 0; p < cut.pieces; ++p) {
@@ -527,9 +559,9 @@ void batch_norm_backward(const void* grad, const void* xv, const void* weight, c
 }  // namespace
 
 const NormKernels kNormKernels = {
-    FLAMBEAU_PAIR(layer_norm),       FLAMBEAU_PAIR(layer_norm_backward), FLAMBEAU_PAIR(rms_norm),
-    FLAMBEAU_PAIR(rms_norm_backward), FLAMBEAU_PAIR(group_norm),         FLAMBEAU_PAIR(group_norm_backward),
-    FLAMBEAU_PAIR(batch_norm_train), FLAMBEAU_PAIR(batch_norm_eval),     FLAMBEAU_PAIR(batch_norm_backward),
+    FLAMBEAU_PAIR(layer_norm),        FLAMBEAU_PAIR(layer_norm_backward), FLAMBEAU_PAIR(rms_norm),
+    FLAMBEAU_PAIR(rms_norm_backward), FLAMBEAU_PAIR(group_norm),          FLAMBEAU_PAIR(group_norm_backward),
+    FLAMBEAU_PAIR(batch_norm_train),  FLAMBEAU_PAIR(batch_norm_eval),     FLAMBEAU_PAIR(batch_norm_backward),
 };
 
 }  // namespace flambeau::kernels::FLAMBEAU_ISA

@@ -1,5 +1,6 @@
-// Optimizer update rules, each one pass over value, gradient and state. The tensors of a list are laid end to end in one
-// imagined array which is cut into pieces of fixed size, so many small tensors and few large ones are shared out alike.
+// Optimizer update rules, each one pass over value, gradient and state. The tensors of a list are laid end to end in
+// one imagined array which is cut into pieces of fixed size, so many small tensors and few large ones are shared out
+// alike.
 #include "kernels/cpu/optimizer.h"
 #include "base/allocator.h"
 #include "kernels/cpu/lanes.h"
@@ -17,7 +18,8 @@ int64_t total_room(const Parameter* list, int64_t count) {
 }
 
 // make() gives a fresh worker for each piece; worker(piece, tensor, begin, end) is called for the tensors in it.
-template <class Make> FLAMBEAU_INLINE void each_segment(const Parameter* list, int64_t count, int64_t total, Make&& make) {
+template <class Make>
+FLAMBEAU_INLINE void each_segment(const Parameter* list, int64_t count, int64_t total, Make&& make) {
   if (total <= kPiece) {
     auto worker = make();
     for (int64_t i = 0; i < count; ++i)
@@ -32,8 +34,10 @@ template <class Make> FLAMBEAU_INLINE void each_segment(const Parameter* list, i
     int64_t low = 0, high = count - 1;  // the last tensor that starts at or before `begin`
     while (low < high) {
       int64_t middle = (low + high + 1) / 2;
-      if (starts[middle] <= begin) low = middle;
-      else high = middle - 1;
+      if (starts[middle] <= begin)
+        low = middle;
+      else
+        high = middle - 1;
     }
     auto worker = make();
     for (int64_t i = low; i < count && starts[i] < end; ++i) {
@@ -45,12 +49,14 @@ template <class Make> FLAMBEAU_INLINE void each_segment(const Parameter* list, i
 }
 
 // The lanes of one position: rules change value and states in place.
-template <class T> struct Position {
+template <class T>
+struct Position {
   Vec<T> value, grad, a, b, c;
 };
 
 // rule(lanes, which states there are): a rule of optimizers below.
-template <class T, class Rule> void update(const Parameter& p, int64_t begin, int64_t end, const Rule& rule) {
+template <class T, class Rule>
+void update(const Parameter& p, int64_t begin, int64_t end, const Rule& rule) {
   auto value = static_cast<T*>(p.value);
   auto grad = static_cast<const T*>(p.grad);
   auto a = static_cast<T*>(p.state[0]), b = static_cast<T*>(p.state[1]), c = static_cast<T*>(p.state[2]);
@@ -68,7 +74,8 @@ template <class T, class Rule> void update(const Parameter& p, int64_t begin, in
 }
 
 // Rule::begin(parameter) sets what depends on the step; it is called once per tensor and piece.
-template <class T, class Rule, class Options> void run(Parameter* list, int64_t count, const Options& options) {
+template <class T, class Rule, class Options>
+void run(Parameter* list, int64_t count, const Options& options) {
   each_segment(list, count, total_room(list, count), [&] {
     return [list, rule = Rule(options)](int64_t, int64_t i, int64_t begin, int64_t end) mutable {
       rule.begin(list[i]);
@@ -78,10 +85,12 @@ template <class T, class Rule, class Options> void run(Parameter* list, int64_t 
 }
 
 // Gradient with sign and coupled weight decay.
-template <class T> struct Decay {
+template <class T>
+struct Decay {
   T weight;
   bool maximize;
-  template <class Options> explicit Decay(const Options& o) : weight(T(o.weight_decay)), maximize(o.maximize) {}
+  template <class Options>
+  explicit Decay(const Options& o) : weight(T(o.weight_decay)), maximize(o.maximize) {}
   FLAMBEAU_INLINE Vec<T> operator()(const Position<T>& x, bool decoupled = false) const {
     Vec<T> g = maximize ? -x.grad : x.grad;
     return weight != 0 && !decoupled ? g + x.value * weight : g;
@@ -100,8 +109,10 @@ struct Corrections {
   }
 };
 
-template <class T> struct Sgd {
-  explicit Sgd(const SgdOptions& o) : options(o), decay(o), lr(T(o.lr)), momentum(T(o.momentum)), fresh(T(1 - o.dampening)) {}
+template <class T>
+struct Sgd {
+  explicit Sgd(const SgdOptions& o)
+      : options(o), decay(o), lr(T(o.lr)), momentum(T(o.momentum)), fresh(T(1 - o.dampening)) {}
   void begin(const Parameter& p) { buffered = p.state[0] != nullptr, first = p.step == 1; }
   FLAMBEAU_INLINE void operator()(Position<T>& x) const {
     Vec<T> g = decay(x);
@@ -117,9 +128,15 @@ template <class T> struct Sgd {
   bool buffered = false, first = false;
 };
 
-template <class T> struct Adam {
+template <class T>
+struct Adam {
   explicit Adam(const AdamOptions& o)
-      : options(o), decay(o), keep1(T(1 - o.beta1)), beta2(T(o.beta2)), keep2(T(1 - o.beta2)), eps(T(o.eps)),
+      : options(o),
+        decay(o),
+        keep1(T(1 - o.beta1)),
+        beta2(T(o.beta2)),
+        keep2(T(1 - o.beta2)),
+        eps(T(o.eps)),
         shrink(T(o.decoupled ? 1 - o.lr * o.weight_decay : 1)) {}
   void begin(const Parameter& p) {
     corrections.at(p.step, options.beta1, options.beta2);
@@ -140,9 +157,16 @@ template <class T> struct Adam {
   T keep1, beta2, keep2, eps, shrink, rate = 0, scale = 0;
 };
 
-template <class T> struct Rmsprop {
+template <class T>
+struct Rmsprop {
   explicit Rmsprop(const RmspropOptions& o)
-      : options(o), decay(o), lr(T(o.lr)), alpha(T(o.alpha)), keep(T(1 - o.alpha)), eps(T(o.eps)), momentum(T(o.momentum)) {}
+      : options(o),
+        decay(o),
+        lr(T(o.lr)),
+        alpha(T(o.alpha)),
+        keep(T(1 - o.alpha)),
+        eps(T(o.eps)),
+        momentum(T(o.momentum)) {}
   void begin(const Parameter&) {}
   FLAMBEAU_INLINE void operator()(Position<T>& x) const {
     Vec<T> g = decay(x), spread;
@@ -161,7 +185,8 @@ template <class T> struct Rmsprop {
   T lr, alpha, keep, eps, momentum;
 };
 
-template <class T> struct Adagrad {
+template <class T>
+struct Adagrad {
   explicit Adagrad(const AdagradOptions& o) : options(o), decay(o), eps(T(o.eps)) {}
   void begin(const Parameter& p) { rate = T(options.lr / (1 + double(p.step - 1) * options.lr_decay)); }
   FLAMBEAU_INLINE void operator()(Position<T>& x) const {
@@ -174,8 +199,10 @@ template <class T> struct Adagrad {
   T eps, rate = 0;
 };
 
-template <class T> struct Adadelta {
-  explicit Adadelta(const AdadeltaOptions& o) : decay(o), lr(T(o.lr)), rho(T(o.rho)), keep(T(1 - o.rho)), eps(T(o.eps)) {}
+template <class T>
+struct Adadelta {
+  explicit Adadelta(const AdadeltaOptions& o)
+      : decay(o), lr(T(o.lr)), rho(T(o.rho)), keep(T(1 - o.rho)), eps(T(o.eps)) {}
   void begin(const Parameter&) {}
   FLAMBEAU_INLINE void operator()(Position<T>& x) const {
     Vec<T> g = decay(x);
@@ -188,8 +215,10 @@ template <class T> struct Adadelta {
   T lr, rho, keep, eps;
 };
 
-template <class T> struct Adamax {
-  explicit Adamax(const AdamaxOptions& o) : options(o), decay(o), keep1(T(1 - o.beta1)), beta2(T(o.beta2)), eps(T(o.eps)) {}
+template <class T>
+struct Adamax {
+  explicit Adamax(const AdamaxOptions& o)
+      : options(o), decay(o), keep1(T(1 - o.beta1)), beta2(T(o.beta2)), eps(T(o.eps)) {}
   void begin(const Parameter& p) {
     corrections.at(p.step, options.beta1, options.beta2);
     rate = T(options.lr / corrections.first);
@@ -210,9 +239,15 @@ double nadam_momentum(const NadamOptions& o, int64_t step) {
   return o.beta1 * (1 - 0.5 * __builtin_pow(0.96, double(step) * o.momentum_decay));
 }
 
-template <class T> struct Nadam {
+template <class T>
+struct Nadam {
   explicit Nadam(const NadamOptions& o)
-      : options(o), decay(o), keep1(T(1 - o.beta1)), beta2(T(o.beta2)), keep2(T(1 - o.beta2)), eps(T(o.eps)),
+      : options(o),
+        decay(o),
+        keep1(T(1 - o.beta1)),
+        beta2(T(o.beta2)),
+        keep2(T(1 - o.beta2)),
+        eps(T(o.eps)),
         shrink(T(o.decoupled ? 1 - o.lr * o.weight_decay : 1)) {}
   void begin(const Parameter& p) {  // p.extra holds the product including this step already
     corrections.at(p.step, options.beta1, options.beta2);
@@ -234,9 +269,15 @@ template <class T> struct Nadam {
   T keep1, beta2, keep2, eps, shrink, grad_rate = 0, moment_rate = 0, scale = 0;
 };
 
-template <class T> struct Radam {
+template <class T>
+struct Radam {
   explicit Radam(const RadamOptions& o)
-      : options(o), decay(o), keep1(T(1 - o.beta1)), beta2(T(o.beta2)), keep2(T(1 - o.beta2)), eps(T(o.eps)),
+      : options(o),
+        decay(o),
+        keep1(T(1 - o.beta1)),
+        beta2(T(o.beta2)),
+        keep2(T(1 - o.beta2)),
+        eps(T(o.eps)),
         shrink(T(o.decoupled ? 1 - o.lr * o.weight_decay : 1)) {}
   void begin(const Parameter& p) {
     corrections.at(p.step, options.beta1, options.beta2);
@@ -263,19 +304,42 @@ template <class T> struct Radam {
   bool adaptive = false;
 };
 
-template <class T> void sgd(Parameter* list, int64_t count, const SgdOptions& o) { run<T, Sgd<T>>(list, count, o); }
-template <class T> void adam(Parameter* list, int64_t count, const AdamOptions& o) { run<T, Adam<T>>(list, count, o); }
-template <class T> void rmsprop(Parameter* list, int64_t count, const RmspropOptions& o) { run<T, Rmsprop<T>>(list, count, o); }
-template <class T> void adagrad(Parameter* list, int64_t count, const AdagradOptions& o) { run<T, Adagrad<T>>(list, count, o); }
-template <class T> void adadelta(Parameter* list, int64_t count, const AdadeltaOptions& o) { run<T, Adadelta<T>>(list, count, o); }
-template <class T> void adamax(Parameter* list, int64_t count, const AdamaxOptions& o) { run<T, Adamax<T>>(list, count, o); }
-template <class T> void nadam(Parameter* list, int64_t count, const NadamOptions& o) {
+template <class T>
+void sgd(Parameter* list, int64_t count, const SgdOptions& o) {
+  run<T, Sgd<T>>(list, count, o);
+}
+template <class T>
+void adam(Parameter* list, int64_t count, const AdamOptions& o) {
+  run<T, Adam<T>>(list, count, o);
+}
+template <class T>
+void rmsprop(Parameter* list, int64_t count, const RmspropOptions& o) {
+  run<T, Rmsprop<T>>(list, count, o);
+}
+template <class T>
+void adagrad(Parameter* list, int64_t count, const AdagradOptions& o) {
+  run<T, Adagrad<T>>(list, count, o);
+}
+template <class T>
+void adadelta(Parameter* list, int64_t count, const AdadeltaOptions& o) {
+  run<T, Adadelta<T>>(list, count, o);
+}
+template <class T>
+void adamax(Parameter* list, int64_t count, const AdamaxOptions& o) {
+  run<T, Adamax<T>>(list, count, o);
+}
+template <class T>
+void nadam(Parameter* list, int64_t count, const NadamOptions& o) {
   for (int64_t i = 0; i < count; ++i) list[i].extra *= nadam_momentum(o, list[i].step);
   run<T, Nadam<T>>(list, count, o);
 }
-template <class T> void radam(Parameter* list, int64_t count, const RadamOptions& o) { run<T, Radam<T>>(list, count, o); }
+template <class T>
+void radam(Parameter* list, int64_t count, const RadamOptions& o) {
+  run<T, Radam<T>>(list, count, o);
+}
 
-template <class T> double squares(const T* x, int64_t begin, int64_t end) {
+template <class T>
+double squares(const T* x, int64_t begin, int64_t end) {
   constexpr int L = kSpan<T>;
   double total = 0;
   for (int64_t start = begin; start < end; start += 1024 * L) {
@@ -297,7 +361,8 @@ template <class T> double squares(const T* x, int64_t begin, int64_t end) {
   return total;
 }
 
-template <class T> double sum_of_squares(const Parameter* list, int64_t count) {
+template <class T>
+double sum_of_squares(const Parameter* list, int64_t count) {
   int64_t total = total_room(list, count), pieces = larger_of(1, ceil_div(total, kPiece));
   double single = 0, *partial = pieces > 1 ? static_cast<double*>(allocate(pieces * sizeof(double))) : &single, sum = 0;
   for (int64_t i = 0; i < pieces; ++i) partial[i] = 0;
@@ -311,11 +376,13 @@ template <class T> double sum_of_squares(const Parameter* list, int64_t count) {
   return sum;
 }
 
-template <class T> void scale_gradients(const Parameter* list, int64_t count, double factor) {
+template <class T>
+void scale_gradients(const Parameter* list, int64_t count, double factor) {
   each_segment(list, count, total_room(list, count), [=] {
     return [=](int64_t, int64_t i, int64_t begin, int64_t end) {
       T* g = static_cast<T*>(const_cast<void*>(list[i].grad));
-      each_vector<T>(begin, end, [&](int64_t k, auto span) FLAMBEAU_LAMBDA { span.store(g + k, span.load(g + k) * T(factor)); });
+      each_vector<T>(begin, end,
+                     [&](int64_t k, auto span) FLAMBEAU_LAMBDA { span.store(g + k, span.load(g + k) * T(factor)); });
     };
   });
 }
@@ -323,8 +390,16 @@ template <class T> void scale_gradients(const Parameter* list, int64_t count, do
 }  // namespace
 
 const OptimizerKernels kOptimizerKernels = {
-    FLAMBEAU_PAIR(sgd),    FLAMBEAU_PAIR(adam),  FLAMBEAU_PAIR(rmsprop), FLAMBEAU_PAIR(adagrad),        FLAMBEAU_PAIR(adadelta),
-    FLAMBEAU_PAIR(adamax), FLAMBEAU_PAIR(nadam), FLAMBEAU_PAIR(radam),   FLAMBEAU_PAIR(sum_of_squares), FLAMBEAU_PAIR(scale_gradients),
+    FLAMBEAU_PAIR(sgd),
+    FLAMBEAU_PAIR(adam),
+    FLAMBEAU_PAIR(rmsprop),
+    FLAMBEAU_PAIR(adagrad),
+    FLAMBEAU_PAIR(adadelta),
+    FLAMBEAU_PAIR(adamax),
+    FLAMBEAU_PAIR(nadam),
+    FLAMBEAU_PAIR(radam),
+    FLAMBEAU_PAIR(sum_of_squares),
+    FLAMBEAU_PAIR(scale_gradients),
 };
 
 }  // namespace flambeau::kernels::FLAMBEAU_ISA

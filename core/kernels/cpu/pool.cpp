@@ -21,12 +21,14 @@ FLAMBEAU_INLINE Taps taps_of(const PoolShape& s, int axis, int64_t at) {
 }
 
 // f(plane, output row, depth taps, height taps) for all output rows, planes in parallel; make() gives f for each piece.
-template <class Make> void each_output_row(const PoolShape& s, int64_t cost, Make&& make) {
+template <class Make>
+void each_output_row(const PoolShape& s, int64_t cost, Make&& make) {
   parallel_for(s.planes, grain_for(cost), [&](int64_t begin, int64_t end) {
     auto f = make();
     for (int64_t p = begin; p < end; ++p)
       for (int64_t d = 0; d < s.out[0]; ++d)
-        for (int64_t h = 0; h < s.out[1]; ++h) f(p, (p * s.out[0] + d) * s.out[1] + h, taps_of(s, 0, d), taps_of(s, 1, h));
+        for (int64_t h = 0; h < s.out[1]; ++h)
+          f(p, (p * s.out[0] + d) * s.out[1] + h, taps_of(s, 0, d), taps_of(s, 1, h));
   });
 }
 int64_t plane_cost(const PoolShape& s) {
@@ -34,11 +36,13 @@ int64_t plane_cost(const PoolShape& s) {
 }
 
 // One row with `padding` elements before it and room for whole windows and a vector after it.
-template <class T> struct PaddedRow {
+template <class T>
+struct PaddedRow {
   static constexpr int64_t kSlack = kVectorBytes / sizeof(T);
   PaddedRow(const PoolShape& s, T fill)
       : length(larger_of((s.out[2] - 1 + 2 * kSlack) * s.stride[2] + (s.kernel[2] - 1) * s.dilation[2] + 1,
-                         s.padding[2] + s.in[2]) + 2 * kSlack),
+                         s.padding[2] + s.in[2]) +
+               2 * kSlack),
         data(static_cast<T*>(allocate(length * sizeof(T)))) {
     for (int64_t i = 0; i < length; ++i) data[i] = fill;
   }
@@ -49,7 +53,8 @@ template <class T> struct PaddedRow {
 };
 
 // Lanes p[0], p[stride], p[2 * stride], ...: reads up to kSpan * stride elements.
-template <class T, class V> FLAMBEAU_INLINE V load_strided(const T* p, int64_t stride) {
+template <class T, class V>
+FLAMBEAU_INLINE V load_strided(const T* p, int64_t stride) {
   V a;
   __builtin_memcpy(&a, p, sizeof a);
   if (stride == 1) return a;
@@ -69,7 +74,8 @@ template <class T, class V> FLAMBEAU_INLINE V load_strided(const T* p, int64_t s
 
 // The positions travel in integer lanes as wide as the elements; on equal values the smaller position wins, which is
 // the first in reading order, and padding (the largest position) never does.
-template <class T> using Position = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+template <class T>
+using Position = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
 
 template <bool with_indices, class T>
 void max_rows(const T* x, T* y, int64_t* indices, const PoolShape& s) {
@@ -79,52 +85,58 @@ void max_rows(const T* x, T* y, int64_t* indices, const PoolShape& s) {
   const int64_t width = s.in[2], pad = s.padding[2];
   const I beyond = I(~(uint64_t(1) << (8 * sizeof(I) - 1)));
   each_output_row(s, plane_cost(s), [&] {
-    return [&, row = PaddedRow<T>(s, -kInfinity<T>), at = PaddedRow<I>(s, beyond)](int64_t p, int64_t r, Taps d, Taps h) {
-      const T* plane = x + p * volume(s.in);
-      each_vector<T>(0, width, [&](int64_t i, auto span) FLAMBEAU_LAMBDA {
-        Vec<T> best = splat(-kInfinity<T>);
-        VecMask<T> place = VecMask<T>{} + beyond, lane = lane_numbers<T>() + I(i);
-        for (int64_t kd = d.first; kd < d.last; ++kd)
-          for (int64_t kh = h.first; kh < h.last; ++kh) {
-            int64_t offset = ((d.start + kd * s.dilation[0]) * s.in[1] + h.start + kh * s.dilation[1]) * width;
-            Vec<T> v = span.load(plane + offset + i);
-            VecMask<T> here = lane + I(offset), better = (v > best) | (v != v) | ((v == best) & (here < place));
-            best = better ? v : best;
-            if (with_indices) place = better ? here : place;
-          }
-        span.store(row.data + pad + i, best);
-        if (with_indices) span.store((T*)at.data + pad + i, (Vec<T>)place);
-      });
-      int64_t step = s.stride[2];
-      each_vector<T>(0, s.out[2], [&](int64_t i, auto span) FLAMBEAU_LAMBDA {
-        Vec<T> best = splat(-kInfinity<T>);
-        VecMask<T> place = VecMask<T>{} + beyond;
-        for (int64_t k = 0; k < s.kernel[2]; ++k) {
-          int64_t from = i * step + k * s.dilation[2];
-          auto v = load_strided<T, Vec<T>>(row.data + from, step);
-          if (with_indices) {
-            auto here = load_strided<I, VecMask<T>>(at.data + from, step);
-            VecMask<T> better = (v > best) | (v != v) | ((v == best) & (here < place));
-            best = better ? v : best;
-            place = better ? here : place;
-          } else {
-            best = ((v > best) | (v != v)) ? v : best;
-          }
-        }
-        span.store(y + r * s.out[2] + i, best);
-        if (with_indices) {
-          Wide wide = __builtin_convertvector(place, Wide);
-          if constexpr (sizeof(span) == sizeof(int)) __builtin_memcpy(indices + r * s.out[2] + i, &wide, span.count * 8);
-          else __builtin_memcpy(indices + r * s.out[2] + i, &wide, sizeof wide);
-        }
-      });
-    };
+    return
+        [&, row = PaddedRow<T>(s, -kInfinity<T>), at = PaddedRow<I>(s, beyond)](int64_t p, int64_t r, Taps d, Taps h) {
+          const T* plane = x + p * volume(s.in);
+          each_vector<T>(0, width, [&](int64_t i, auto span) FLAMBEAU_LAMBDA {
+            Vec<T> best = splat(-kInfinity<T>);
+            VecMask<T> place = VecMask<T>{} + beyond, lane = lane_numbers<T>() + I(i);
+            for (int64_t kd = d.first; kd < d.last; ++kd)
+              for (int64_t kh = h.first; kh < h.last; ++kh) {
+                int64_t offset = ((d.start + kd * s.dilation[0]) * s.in[1] + h.start + kh * s.dilation[1]) * width;
+                Vec<T> v = span.load(plane + offset + i);
+                VecMask<T> here = lane + I(offset), better = (v > best) | (v != v) | ((v == best) & (here < place));
+                best = better ? v : best;
+                if (with_indices) place = better ? here : place;
+              }
+            span.store(row.data + pad + i, best);
+            if (with_indices) span.store((T*)at.data + pad + i, (Vec<T>)place);
+          });
+          int64_t step = s.stride[2];
+          each_vector<T>(0, s.out[2], [&](int64_t i, auto span) FLAMBEAU_LAMBDA {
+            Vec<T> best = splat(-kInfinity<T>);
+            VecMask<T> place = VecMask<T>{} + beyond;
+            for (int64_t k = 0; k < s.kernel[2]; ++k) {
+              int64_t from = i * step + k * s.dilation[2];
+              auto v = load_strided<T, Vec<T>>(row.data + from, step);
+              if (with_indices) {
+                auto here = load_strided<I, VecMask<T>>(at.data + from, step);
+                VecMask<T> better = (v > best) | (v != v) | ((v == best) & (here < place));
+                best = better ? v : best;
+                place = better ? here : place;
+              } else {
+                best = ((v > best) | (v != v)) ? v : best;
+              }
+            }
+            span.store(y + r * s.out[2] + i, best);
+            if (with_indices) {
+              Wide wide = __builtin_convertvector(place, Wide);
+              if constexpr (sizeof(span) == sizeof(int))
+                __builtin_memcpy(indices + r * s.out[2] + i, &wide, span.count * 8);
+              else
+                __builtin_memcpy(indices + r * s.out[2] + i, &wide, sizeof wide);
+            }
+          });
+        };
   });
 }
 
-template <class T> void max_pool(const void* x, void* y, int64_t* indices, const PoolShape& s) {
-  if (indices) max_rows<true>(static_cast<const T*>(x), static_cast<T*>(y), indices, s);
-  else max_rows<false>(static_cast<const T*>(x), static_cast<T*>(y), indices, s);
+template <class T>
+void max_pool(const void* x, void* y, int64_t* indices, const PoolShape& s) {
+  if (indices)
+    max_rows<true>(static_cast<const T*>(x), static_cast<T*>(y), indices, s);
+  else
+    max_rows<false>(static_cast<const T*>(x), static_cast<T*>(y), indices, s);
 }
 
 template <class T>
@@ -143,7 +155,8 @@ void max_pool_backward(const void* grad, const int64_t* indices, void* dxv, int6
 }
 
 template <class T>
-int64_t max_unpool(const void* xv, const int64_t* indices, void* yv, int64_t planes, int64_t in_size, int64_t out_size) {
+int64_t max_unpool(const void* xv, const int64_t* indices, void* yv, int64_t planes, int64_t in_size,
+                   int64_t out_size) {
   auto x = static_cast<const T*>(xv);
   auto y = static_cast<T*>(yv);
   for (int64_t i = 0; i < planes * in_size; ++i)
@@ -178,9 +191,10 @@ int64_t counted(const PoolShape& s, int axis, int64_t at, bool count_include_pad
 }
 
 // One over the divisors along the width, and the divisor of depth and height.
-template <class T> struct Divisors {
+template <class T>
+struct Divisors {
   Divisors(const PoolShape& s, bool include_pad, int64_t divisor)
-      : shape(s), include(include_pad), fixed(divisor), bytes((s.out[2] + kSpan<T>) * sizeof(T)) {
+      : shape(s), include(include_pad), fixed(divisor), bytes((s.out[2] + kSpan<T>)*sizeof(T)) {
     width = static_cast<T*>(allocate(bytes));
     for (int64_t i = 0; i < s.out[2]; ++i) width[i] = fixed ? T(fixed) : T(counted(s, 2, i, include));
   }
@@ -223,8 +237,10 @@ void avg_pool(const void* xv, void* yv, const PoolShape& s, bool count_include_p
 }
 
 // to[i] += from[i]
-template <class T> FLAMBEAU_INLINE void add_row(T* to, const T* from, int64_t n) {
-  each_vector<T>(0, n, [&](int64_t i, auto span) FLAMBEAU_LAMBDA { span.store(to + i, span.load(to + i) + span.load(from + i)); });
+template <class T>
+FLAMBEAU_INLINE void add_row(T* to, const T* from, int64_t n) {
+  each_vector<T>(
+      0, n, [&](int64_t i, auto span) FLAMBEAU_LAMBDA { span.store(to + i, span.load(to + i) + span.load(from + i)); });
 }
 
 template <class T>
@@ -272,16 +288,19 @@ FLAMBEAU_INLINE Window window_of(const PoolShape& s, int axis, int64_t at) {
 }
 
 // f(plane, position in the flat output plane, three windows)
-template <class F> FLAMBEAU_INLINE void each_window(const PoolShape& s, F&& f) {
+template <class F>
+FLAMBEAU_INLINE void each_window(const PoolShape& s, F&& f) {
   parallel_for(s.planes, grain_for(volume(s.in) + 4 * volume(s.out)), [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p)
       for (int64_t d = 0, at = 0; d < s.out[0]; ++d)
         for (int64_t h = 0; h < s.out[1]; ++h)
-          for (int64_t w = 0; w < s.out[2]; ++w, ++at) f(p, at, window_of(s, 0, d), window_of(s, 1, h), window_of(s, 2, w));
+          for (int64_t w = 0; w < s.out[2]; ++w, ++at)
+            f(p, at, window_of(s, 0, d), window_of(s, 1, h), window_of(s, 2, w));
   });
 }
 
-template <class T> T sum_row(const T* x, int64_t n) {
+template <class T>
+T sum_row(const T* x, int64_t n) {
   constexpr int L = kSpan<T>;
   Vec<T> a = {}, b = {}, c = {}, d = {};
   int64_t i = 0;
@@ -295,7 +314,8 @@ template <class T> T sum_row(const T* x, int64_t n) {
   return sum_lanes<T>((a + b) + (c + d));
 }
 
-template <class T> void adaptive_avg_pool(const void* xv, void* yv, const PoolShape& s) {
+template <class T>
+void adaptive_avg_pool(const void* xv, void* yv, const PoolShape& s) {
   auto x = static_cast<const T*>(xv);
   auto y = static_cast<T*>(yv);
   int64_t size = volume(s.in), count = volume(s.out);
@@ -311,7 +331,8 @@ template <class T> void adaptive_avg_pool(const void* xv, void* yv, const PoolSh
     for (int64_t i = d.begin; i < d.end; ++i)
       for (int64_t j = h.begin; j < h.end; ++j) {
         const T* row = x + p * size + (i * s.in[1] + j) * s.in[2] + w.begin;
-        if (wide >= kSpan<T>) sum += sum_row(row, wide);
+        if (wide >= kSpan<T>)
+          sum += sum_row(row, wide);
         else
           for (int64_t k = 0; k < wide; ++k) sum += row[k];
       }
@@ -319,7 +340,8 @@ template <class T> void adaptive_avg_pool(const void* xv, void* yv, const PoolSh
   });
 }
 
-template <class T> void adaptive_avg_pool_backward(const void* grad, void* dxv, const PoolShape& s) {
+template <class T>
+void adaptive_avg_pool_backward(const void* grad, void* dxv, const PoolShape& s) {
   auto g = static_cast<const T*>(grad);
   auto dx = static_cast<T*>(dxv);
   int64_t size = volume(s.in), count = volume(s.out);
@@ -343,7 +365,8 @@ template <class T> void adaptive_avg_pool_backward(const void* grad, void* dxv, 
   });
 }
 
-template <class T> void adaptive_max_pool(const void* xv, void* yv, int64_t* indices, const PoolShape& s) {
+template <class T>
+void adaptive_max_pool(const void* xv, void* yv, int64_t* indices, const PoolShape& s) {
   auto x = static_cast<const T*>(xv);
   auto y = static_cast<T*>(yv);
   int64_t size = volume(s.in), count = volume(s.out);
@@ -367,11 +390,9 @@ template <class T> void adaptive_max_pool(const void* xv, void* yv, int64_t* ind
 }  // namespace
 
 const PoolKernels kPoolKernels = {
-    FLAMBEAU_PAIR(max_pool),          FLAMBEAU_PAIR(max_pool_backward),
-    FLAMBEAU_PAIR(avg_pool),          FLAMBEAU_PAIR(avg_pool_backward),
-    FLAMBEAU_PAIR(adaptive_avg_pool), FLAMBEAU_PAIR(adaptive_avg_pool_backward),
-    FLAMBEAU_PAIR(adaptive_max_pool), FLAMBEAU_PAIR(max_unpool),
-    FLAMBEAU_PAIR(max_unpool_backward),
+    FLAMBEAU_PAIR(max_pool),          FLAMBEAU_PAIR(max_pool_backward), FLAMBEAU_PAIR(avg_pool),
+    FLAMBEAU_PAIR(avg_pool_backward), FLAMBEAU_PAIR(adaptive_avg_pool), FLAMBEAU_PAIR(adaptive_avg_pool_backward),
+    FLAMBEAU_PAIR(adaptive_max_pool), FLAMBEAU_PAIR(max_unpool),        FLAMBEAU_PAIR(max_unpool_backward),
 };
 
 }  // namespace flambeau::kernels::FLAMBEAU_ISA

@@ -1,5 +1,6 @@
 // Pooling over one to three trailing dimensions, forward and backward. [0] float32, [1] float64.
-// Every input is [planes, depth, height, width]; missing leading dimensions have extent 1 (kernel 1, stride 1, padding 0).
+// Every input is [planes, depth, height, width]; missing leading dimensions have extent 1 (kernel 1, stride 1, padding
+// 0).
 #pragma once
 #include "base/dtype.h"
 #include "kernels/cpu/isa.h"

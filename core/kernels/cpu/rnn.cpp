@@ -5,8 +5,14 @@
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
 
-template <class T> const T* at(const void* p, int64_t offset) { return p ? static_cast<const T*>(p) + offset : nullptr; }
-template <class T> T* at(void* p, int64_t offset) { return p ? static_cast<T*>(p) + offset : nullptr; }
+template <class T>
+const T* at(const void* p, int64_t offset) {
+  return p ? static_cast<const T*>(p) + offset : nullptr;
+}
+template <class T>
+T* at(void* p, int64_t offset) {
+  return p ? static_cast<T*>(p) + offset : nullptr;
+}
 
 template <class T>
 void lstm_cell(const void* input_gates, const void* hidden_gates, const void* bias, const void* c_prev, void* h_out,
@@ -126,7 +132,10 @@ void gru_cell_backward(const void* dh, const void* dh_next, const void* saved, c
 }  // namespace
 
 const RnnKernels kRnnKernels = {
-    FLAMBEAU_PAIR(lstm_cell), FLAMBEAU_PAIR(lstm_cell_backward), FLAMBEAU_PAIR(gru_cell), FLAMBEAU_PAIR(gru_cell_backward),
+    FLAMBEAU_PAIR(lstm_cell),
+    FLAMBEAU_PAIR(lstm_cell_backward),
+    FLAMBEAU_PAIR(gru_cell),
+    FLAMBEAU_PAIR(gru_cell_backward),
 };
 
 }  // namespace flambeau::kernels::FLAMBEAU_ISA

@@ -23,7 +23,8 @@ struct RnnKernels {
                                 const void* c_prev, const void* c_out, void* dgates, void* dc_prev,
                                 const CellShape& shape);
   // n = tanh(input n-gate + r * hidden n-gate), so both sides' biases must already be in the gates, or be given here
-  // ([3H] each, may be null). saved [batch, 4H]: r, z, n and the hidden n-gate. h_prev: [batch, H] rows h_prev_row apart.
+  // ([3H] each, may be null). saved [batch, 4H]: r, z, n and the hidden n-gate. h_prev: [batch, H] rows h_prev_row
+  // apart.
   void (*gru_cell[2])(const void* input_gates, const void* hidden_gates, const void* input_bias,
                       const void* hidden_bias, const void* h_prev, int64_t h_prev_row, void* h_out, void* saved,
                       const CellShape& shape);

@@ -8,16 +8,23 @@ namespace {
 
 constexpr int64_t kStreamBytes = 48 << 20;  // outputs above this bypass the cache
 
-template <class T> T log_of(T x) {
-  if constexpr (sizeof(T) == 4) return __builtin_logf(x);
-  else return __builtin_log(x);
+template <class T>
+T log_of(T x) {
+  if constexpr (sizeof(T) == 4)
+    return __builtin_logf(x);
+  else
+    return __builtin_log(x);
 }
-template <class T> T exp_of(T x) {
-  if constexpr (sizeof(T) == 4) return __builtin_expf(x);
-  else return __builtin_exp(x);
+template <class T>
+T exp_of(T x) {
+  if constexpr (sizeof(T) == 4)
+    return __builtin_expf(x);
+  else
+    return __builtin_exp(x);
 }
 
-template <class T> T row_max(const T* x, int64_t n) {
+template <class T>
+T row_max(const T* x, int64_t n) {
   constexpr int L = kSpan<T>;
   Vec<T> a = splat(-kInfinity<T>), b = a, c = a, d = a;
   int64_t i = 0;
@@ -27,24 +34,28 @@ template <class T> T row_max(const T* x, int64_t n) {
     c = greater_of(load(x + i + 2 * L), c);
     d = greater_of(load(x + i + 3 * L), d);
   }
-  each_vector<T>(i, n, [&](int64_t k, auto span) FLAMBEAU_LAMBDA { a = greater_of(span.load(x + k, -kInfinity<T>), a); });
+  each_vector<T>(i, n,
+                 [&](int64_t k, auto span) FLAMBEAU_LAMBDA { a = greater_of(span.load(x + k, -kInfinity<T>), a); });
   return max_lanes<T>(greater_of(greater_of(a, b), greater_of(c, d)));
 }
 
 // Sum of f over the row's vectors, in blocks so that long rows lose no accuracy.
-template <class T, class F> FLAMBEAU_INLINE T row_sum(int64_t n, F&& f) {
+template <class T, class F>
+FLAMBEAU_INLINE T row_sum(int64_t n, F&& f) {
   constexpr int64_t block = 64 * kSpan<T>;
   Vec<T> total = {};
   for (int64_t begin = 0; begin < n; begin += block) {
     Vec<T> sum = {};
-    each_vector<T>(begin, smaller_of(n, begin + block), [&](int64_t i, auto span) FLAMBEAU_LAMBDA { sum += f(i, span); });
+    each_vector<T>(begin, smaller_of(n, begin + block),
+                   [&](int64_t i, auto span) FLAMBEAU_LAMBDA { sum += f(i, span); });
     total += sum;
   }
   return sum_lanes<T>(total);
 }
 
 // Sum of exp(x - max); the exponentials go to y unless it is null.
-template <bool keep, class T> T exp_row(const T* x, T* y, int64_t n, T max) {
+template <bool keep, class T>
+T exp_row(const T* x, T* y, int64_t n, T max) {
   Vec<T> shift = splat(max);
   return row_sum<T>(n, [&](int64_t i, auto span) FLAMBEAU_LAMBDA {
     Vec<T> e = exp_nonpositive<T>(span.load(x + i) - shift);
@@ -54,7 +65,8 @@ template <bool keep, class T> T exp_row(const T* x, T* y, int64_t n, T max) {
 }
 
 // y[i] = f(i, span), bypassing the cache from the first aligned vector on if told so.
-template <class T, class F> FLAMBEAU_INLINE void write_row(T* y, int64_t n, bool stream, F&& f) {
+template <class T, class F>
+FLAMBEAU_INLINE void write_row(T* y, int64_t n, bool stream, F&& f) {
   int64_t i = 0;
   if (stream && n >= 4 * kSpan<T>) {
     int64_t head = int64_t(-uintptr_t(y) & (kVectorBytes - 1)) / int64_t(sizeof(T));
@@ -67,7 +79,8 @@ template <class T, class F> FLAMBEAU_INLINE void write_row(T* y, int64_t n, bool
   each_vector<T>(i, n, [&](int64_t k, auto span) FLAMBEAU_LAMBDA { span.store(y + k, f(k, span)); });
 }
 
-template <class T> void softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
+template <class T>
+void softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
   bool stream = x != y && rows * n * int64_t(sizeof(T)) > kStreamBytes;
   parallel_for(rows, grain_for(n), [=](int64_t begin, int64_t end) {
     T* scratch = stream ? static_cast<T*>(allocate(n * sizeof(T))) : nullptr;
@@ -84,7 +97,8 @@ template <class T> void softmax_rows(const T* x, T* y, int64_t rows, int64_t n) 
   });
 }
 
-template <class T> void log_softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
+template <class T>
+void log_softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
   bool stream = x != y && rows * n * int64_t(sizeof(T)) > kStreamBytes;
   parallel_for(rows, grain_for(n), [=](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
@@ -100,7 +114,8 @@ template <class T> void log_softmax_rows(const T* x, T* y, int64_t rows, int64_t
 
 // Columns: one vector of neighbouring inner positions at a time, walking the axis with stride `inner`.
 enum class Column { Softmax, LogSoftmax, LogSumExp };
-template <Column kind, class T> void columns(const T* x, T* y, int64_t outer, int64_t n, int64_t inner) {
+template <Column kind, class T>
+void columns(const T* x, T* y, int64_t outer, int64_t n, int64_t inner) {
   int64_t vectors = ceil_div(inner, kSpan<T>);
   parallel_for(outer * vectors, grain_for(3 * n * kSpan<T>), [=](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
@@ -132,18 +147,21 @@ template <Column kind, class T> void columns(const T* x, T* y, int64_t outer, in
   });
 }
 
-template <class T> void softmax(const void* x, void* y, int64_t outer, int64_t n, int64_t inner) {
+template <class T>
+void softmax(const void* x, void* y, int64_t outer, int64_t n, int64_t inner) {
   if (inner == 1) return softmax_rows(static_cast<const T*>(x), static_cast<T*>(y), outer, n);
   columns<Column::Softmax>(static_cast<const T*>(x), static_cast<T*>(y), outer, n, inner);
 }
 
-template <class T> void log_softmax(const void* x, void* y, int64_t outer, int64_t n, int64_t inner) {
+template <class T>
+void log_softmax(const void* x, void* y, int64_t outer, int64_t n, int64_t inner) {
   if (inner == 1) return log_softmax_rows(static_cast<const T*>(x), static_cast<T*>(y), outer, n);
   columns<Column::LogSoftmax>(static_cast<const T*>(x), static_cast<T*>(y), outer, n, inner);
 }
 
 // log(sum(exp(x))) of a row: -inf for an empty or all -inf row, +inf if +inf occurs.
-template <class T> T row_logsumexp(const T* x, int64_t n) {
+template <class T>
+T row_logsumexp(const T* x, int64_t n) {
   T max = row_max(x, n);
   if (max == -kInfinity<T>) {  // no number above -inf: only NaN could change the result
     for (int64_t i = 0; i < n; ++i)
@@ -158,7 +176,8 @@ template <class T> T row_logsumexp(const T* x, int64_t n) {
   return max + log_of(exp_row<false>(x, static_cast<T*>(nullptr), n, max));
 }
 
-template <class T> void logsumexp(const void* xv, void* out, int64_t outer, int64_t n, int64_t inner) {
+template <class T>
+void logsumexp(const void* xv, void* out, int64_t outer, int64_t n, int64_t inner) {
   auto x = static_cast<const T*>(xv);
   auto y = static_cast<T*>(out);
   if (inner != 1) return columns<Column::LogSumExp>(x, y, outer, n, inner);
@@ -204,10 +223,12 @@ void backward(const void* grad, const void* yv, void* dxv, int64_t outer, int64_
     }
   });
 }
-template <class T> void softmax_backward(const void* g, const void* y, void* dx, int64_t o, int64_t n, int64_t i) {
+template <class T>
+void softmax_backward(const void* g, const void* y, void* dx, int64_t o, int64_t n, int64_t i) {
   backward<false, T>(g, y, dx, o, n, i);
 }
-template <class T> void log_softmax_backward(const void* g, const void* y, void* dx, int64_t o, int64_t n, int64_t i) {
+template <class T>
+void log_softmax_backward(const void* g, const void* y, void* dx, int64_t o, int64_t n, int64_t i) {
   backward<true, T>(g, y, dx, o, n, i);
 }
 
@@ -221,12 +242,14 @@ int64_t first_bad_target(const ClassLoss& loss) {
   return -1;
 }
 
-template <class T> T weight_of(const ClassLoss& loss, int64_t target) {
+template <class T>
+T weight_of(const ClassLoss& loss, int64_t target) {
   return loss.weight ? static_cast<const T*>(loss.weight)[target] : T(1);
 }
 
 // Sums the losses per row (unless they are the result) and divides by the weight counted.
-template <class T> void reduce(const ClassLoss& loss, const T* losses, T* out, void* total_weight) {
+template <class T>
+void reduce(const ClassLoss& loss, const T* losses, T* out, void* total_weight) {
   double sum = 0, weight = 0;
   int64_t n = loss.outer * loss.inner;
   for (int64_t i = 0; i < n; ++i)
@@ -237,7 +260,8 @@ template <class T> void reduce(const ClassLoss& loss, const T* losses, T* out, v
   *out = T(loss.reduction == Reduction::Mean ? sum / weight : sum);
 }
 
-template <class T> struct Losses {  // where the losses of rows go: the result itself, or scratch to be summed
+template <class T>
+struct Losses {  // where the losses of rows go: the result itself, or scratch to be summed
   Losses(const ClassLoss& loss, void* out) : bytes(loss.outer * loss.inner * sizeof(T)) {
     owned = loss.reduction != Reduction::None;
     data = static_cast<T*>(owned ? allocate(bytes) : out);
@@ -250,7 +274,8 @@ template <class T> struct Losses {  // where the losses of rows go: the result i
   T* data;
 };
 
-template <class T> int64_t cross_entropy(const ClassLoss& loss, void* lse_out, void* out, void* total_weight) {
+template <class T>
+int64_t cross_entropy(const ClassLoss& loss, void* lse_out, void* out, void* total_weight) {
   int64_t bad = first_bad_target(loss), n = loss.classes;
   if (bad >= 0) return bad;
   auto x = static_cast<const T*>(loss.input), w = static_cast<const T*>(loss.weight);
@@ -325,7 +350,8 @@ void cross_entropy_backward(const ClassLoss& loss, const void* lse_in, const voi
   });
 }
 
-template <class T> int64_t nll_loss(const ClassLoss& loss, void* out, void* total_weight) {
+template <class T>
+int64_t nll_loss(const ClassLoss& loss, void* out, void* total_weight) {
   int64_t bad = first_bad_target(loss), n = loss.outer * loss.inner;
   if (bad >= 0) return bad;
   auto x = static_cast<const T*>(loss.input);
@@ -362,10 +388,14 @@ void nll_loss_backward(const ClassLoss& loss, const void* total_weight, const vo
 }  // namespace
 
 const SoftmaxKernels kSoftmaxKernels = {
-    FLAMBEAU_PAIR(softmax),          FLAMBEAU_PAIR(log_softmax),
-    FLAMBEAU_PAIR(softmax_backward), FLAMBEAU_PAIR(log_softmax_backward),
-    FLAMBEAU_PAIR(logsumexp),        FLAMBEAU_PAIR(cross_entropy),
-    FLAMBEAU_PAIR(cross_entropy_backward), FLAMBEAU_PAIR(nll_loss),
+    FLAMBEAU_PAIR(softmax),
+    FLAMBEAU_PAIR(log_softmax),
+    FLAMBEAU_PAIR(softmax_backward),
+    FLAMBEAU_PAIR(log_softmax_backward),
+    FLAMBEAU_PAIR(logsumexp),
+    FLAMBEAU_PAIR(cross_entropy),
+    FLAMBEAU_PAIR(cross_entropy_backward),
+    FLAMBEAU_PAIR(nll_loss),
     FLAMBEAU_PAIR(nll_loss_backward),
 };
 

@@ -1,5 +1,6 @@
 // Softmax family: softmax and log_softmax along one axis, cross entropy fused with them, negative log likelihood.
-// Every entry is a pair: [0] works on float32, [1] on float64 (`table<SoftmaxKernels>().softmax[dtype == DType::Float64]`).
+// Every entry is a pair: [0] works on float32, [1] on float64 (`table<SoftmaxKernels>().softmax[dtype ==
+// DType::Float64]`).
 #pragma once
 #include "base/dtype.h"
 #include "kernels/cpu/isa.h"
