@@ -115,6 +115,6 @@ class Composer:
             kind = "Tensor"
         else:
             text, kind = f"b.args[{self.position(name)}]", p.type
-        if kind in ("Tensor", "Tensor?") and self.row.holomorphic:
+        if kind in ("Tensor", "Tensor?", "operand", "operand?") and self.row.holomorphic:
             return f"saved(b, {text})"
         return text

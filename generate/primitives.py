@@ -9,7 +9,8 @@ from generate.trace import Expr, trace_gradient
 from rows.row import DTYPES, REQUIRED, Param, Row, registered
 
 KINDS = {
-    "Tensor": "Tensor", "Tensor?": "Tensor", "mask": "Tensor", "real": "Tensor", "Tensors": "Tensors", "number": "Number",
+    "Tensor": "Tensor", "Tensor?": "Tensor", "mask": "Tensor", "real": "Tensor", "operand": "Tensor",
+    "operand?": "Tensor", "Tensors": "Tensors", "number": "Number",
     "number?": "Number", "int": "Int", "int?": "Int", "float": "Float", "float?": "Float", "bool": "Bool", "bool?": "Bool",
     "ints": "Ints", "ints?": "Ints", "dims": "Dims", "dtype?": "DType", "str": "Text", "str?": "Text",
     "generator?": "Generator",
@@ -120,7 +121,8 @@ def quoted(text: str) -> str:
 def param(p: Param) -> str:
     optional = p.type.endswith("?") or p.default is None or p.type == "dims"
     flags = [p.keyword_only, not p.required, optional]
-    return f"{{{quoted(p.name)}, ParamType::{KINDS[p.type]}, {', '.join(str(f).lower() for f in flags)}, {value(p.default)}}}"
+    number = ", true" if p.type.startswith("operand") else ""
+    return f"{{{quoted(p.name)}, ParamType::{KINDS[p.type]}, {', '.join(str(f).lower() for f in flags)}, {value(p.default)}{number}}}"
 
 
 def entry(row: Row) -> str:

@@ -23,6 +23,7 @@ struct Param {
   bool has_default;
   bool optional;    // None is accepted
   Value fallback;   // where has_default
+  bool number = false;  // a tensor parameter that takes a Python number as well
 };
 
 // One call of a primitive. `args` has one value per parameter; results[i] that are not null on entry were given by the

@@ -1,92 +1,11 @@
-// Advanced indexing: positions from index tensors, then blocks copied by position.
-#include "kernels/cpu/indexing.h"
-#include "ops/entries.h"
+// Advanced indexing: x[i, j, mask]. Positions become one list of offsets, and slices of the input are moved by it.
+#include "ops/indexing.h"
 
 namespace flambeau {
 
+using namespace indexing;
+
 namespace {
-
-const kernels::IndexingKernels& kernel() { return kernels::table<kernels::IndexingKernels>(); }
-
-// How x[i, j, ...] is carried out: the indexed dimensions in front, the rest as one contiguous block behind.
-struct Plan {
-  Dims result;        // shape of x[...]
-  Dims order;         // permutation that brings the indexed dimensions to the front
-  Dims shape;         // broadcast shape of the indices
-  Tensor offsets;     // int64, one per element of `shape`, in blocks
-  int64_t block = 1;  // elements behind each position
-  int64_t rows = 1;   // positions there are
-  bool front = false; // the indexed result dimensions stand in front in the result
-  int at = 0;         // where they stand otherwise
-};
-
-Plan plan(const Tensor& t, std::span<TensorBody*> indices) {
-  if (int(indices.size()) > t.dim())
-    fail(ErrorKind::Index, "too many indices for tensor of dimension ", t.dim(), " (got ", indices.size(), ")");
-  Plan p;
-  Dims indexed, rest, rest_sizes, dim_sizes;
-  std::vector<Tensor> list;
-  for (int d = 0; d < t.dim(); d++) {
-    TensorBody* index = d < int(indices.size()) ? indices[size_t(d)] : nullptr;
-    if (!index) {
-      rest.push_back(d);
-      rest_sizes.push_back(t.size(d));
-      continue;
-    }
-    Tensor i = Tensor::share(index);
-    if (is_bool(i.dtype()) || i.dtype() == DType::UInt8) fail(ErrorKind::Index, "index: masks must be given as positions");
-    i = converted(i, DType::Int64);
-    p.shape = list.empty() ? Dims(i.sizes()) : [&] {
-      try {
-        return broadcast(p.shape, i.sizes());
-      } catch (const Error&) {
-        std::string shapes;
-        for (TensorBody* b : indices)
-          if (b) shapes += (shapes.empty() ? "" : ", ") + text_of(Ints(b->sizes, b->dim));
-        fail(ErrorKind::Index, "shape mismatch: indexing tensors could not be broadcast together with shapes ", shapes);
-      }
-    }();
-    indexed.push_back(d);
-    dim_sizes.push_back(t.size(d));
-    list.push_back(i);
-  }
-  bool adjacent = true;
-  for (int i = 1; i < indexed.size(); i++) adjacent = adjacent && indexed[i] == indexed[i - 1] + 1;
-  p.front = !adjacent;
-  p.at = adjacent && indexed.size() ? int(indexed[0]) : 0;
-  for (int64_t d : indexed) p.order.push_back(d);
-  for (int64_t d : rest) p.order.push_back(d);
-  for (int i = 0; i < p.at; i++) p.result.push_back(rest_sizes[i]);
-  for (int64_t s : p.shape) p.result.push_back(s);
-  for (int i = p.at; i < rest_sizes.size(); i++) p.result.push_back(rest_sizes[i]);
-  p.block = product(rest_sizes);
-  p.rows = product(dim_sizes);
-
-  Dims dim_strides = contiguous_strides(dim_sizes);
-  int64_t n = product(p.shape);
-  p.offsets = empty(Dims{n}, DType::Int64);
-  if (!n) return p;
-  std::vector<const int64_t*> pointers;
-  std::vector<Dims> strides;
-  std::vector<const int64_t*> stride_pointers;
-  std::vector<Tensor> views;
-  for (const Tensor& i : list) {
-    views.push_back(expanded(i, p.shape));
-    strides.emplace_back(Dims(views.back().strides()));
-  }
-  for (size_t k = 0; k < views.size(); k++) {
-    pointers.push_back(views[k].data_as<int64_t>());
-    stride_pointers.push_back(strides[k].data());
-  }
-  kernels::BadIndex bad = kernel().offsets_of_indices(p.shape.size(), p.shape.data(), int(list.size()), pointers.data(),
-                                                      stride_pointers.data(), dim_sizes.data(), dim_strides.data(),
-                                                      p.offsets.data_as<int64_t>());
-  if (!bad.ok())
-    fail(ErrorKind::Index, "index ", bad.value, " is out of bounds for dimension ", indexed[bad.which], " with size ",
-         dim_sizes[bad.which], "\nindex: expected positions from ", -dim_sizes[bad.which], " to ", dim_sizes[bad.which] - 1,
-         "; got ", bad.value, " for a tensor ", describe(t));
-  return p;
-}
 
 Tensor permuted(const Tensor& t, const Dims& order) {
   Dims sizes(t.dim()), strides(t.dim());
@@ -97,33 +16,203 @@ Tensor permuted(const Tensor& t, const Dims& order) {
   return make_view(t, sizes, strides, t.offset());
 }
 
-kernels::BlockRows rows_of(const Plan& p, int64_t item) {
-  kernels::BlockRows r;
-  r.outer = 1;
-  r.data_outer = r.src_outer = 0;
-  r.block = p.block;
-  r.data_row = r.src_row = p.block * item;
-  return r;
+bool is_mask(DType t) { return t == DType::Bool || t == DType::UInt8; }
+
+// Dimensions [at, at + count) as one, where strides allow it.
+bool merge(Tensor& t, int at, int count) {
+  for (int d = at; d + 1 < at + count; d++)
+    if (t.size(d) != 1 && t.stride(d) != t.stride(d + 1) * t.size(d + 1)) return false;
+  Dims sizes, strides;
+  int64_t n = 1;
+  for (int d = 0; d < t.dim(); d++) {
+    if (d >= at && d < at + count) n *= t.size(d);
+    if (d >= at && d + 1 < at + count) continue;
+    sizes.push_back(d + 1 == at + count ? n : t.size(d));
+    strides.push_back(t.stride(d));
+  }
+  t = make_view(t, sizes, strides, t.offset());
+  return true;
 }
 
-// From [positions..., rest...] to the result's order of dimensions, as a view.
-Tensor settled(const Plan& p, const Tensor& t) {
-  if (p.front || p.at == 0) return t;
-  Dims order;
-  int n = p.shape.size();
-  for (int i = 0; i < p.at; i++) order.push_back(n + i);
-  for (int i = 0; i < n; i++) order.push_back(i);
-  for (int i = n + p.at; i < t.dim(); i++) order.push_back(i);
-  return permuted(t, order);
+// The positions of a mask's true elements: one vector per dimension.
+std::vector<Tensor> positions_of(const Tensor& mask) {
+  Tensor m = contiguous(mask);
+  int64_t count = kernel().count_mask(m.data_as<bool>(), m.numel());
+  Tensor rows = empty(Dims{count, m.dim()}, DType::Int64);
+  if (rows.numel()) kernel().nonzero(rows.data_as<int64_t>(), m.data_as<bool>(), m.dim(), m.sizes().data());
+  std::vector<Tensor> columns;
+  for (int d = 0; d < m.dim(); d++) columns.push_back(make_view(rows, Dims{count}, Dims{m.dim()}, d));
+  return columns;
 }
+
+// An index tensor (or null) for each dimension of `t`; dimensions that one mask covers are merged where that can be.
+std::vector<Tensor> by_dimension(Tensor& t, std::span<TensorBody*> indices) {
+  std::vector<Tensor> list;
+  int covered = 0;
+  for (TensorBody* i : indices) covered += i && is_mask(i->dtype) ? i->dim : 1;
+  if (covered > t.dim())
+    fail(ErrorKind::Index, "too many indices for tensor of dimension ", t.dim(), " (got ", covered, ")\nindex: expected at most ", t.dim(),
+         " indices; got ", covered);
+  for (TensorBody* body : indices) {
+    int d = int(list.size());
+    if (!body) {
+      list.emplace_back();
+      continue;
+    }
+    Tensor index = Tensor::share(body);
+    if (!is_mask(index.dtype())) {
+      if (!is_integral(index.dtype()))
+        fail(ErrorKind::Index, "tensors used as indices must be long, int, byte or bool tensors\nindex: expected positions or masks; got ", describe(index));
+      list.push_back(converted(index, DType::Int64));
+      continue;
+    }
+    Tensor mask = converted(index, DType::Bool);
+    int rank = mask.dim();
+    for (int k = 0; k < rank; k++)
+      if (mask.size(k) != t.size(d + k))
+        fail(ErrorKind::Index, "The shape of the mask ", text_of(mask.sizes()), " at index ", k, " does not match the shape of the indexed tensor ",
+             text_of(t.sizes()), " at index ", d + k, "\nindex: expected a mask of the shape that it covers; got ", describe(index), " for ", describe(t));
+    if (rank == 0) {  // a new dimension of size one, kept or not
+      Dims sizes(t.sizes()), strides(t.strides());
+      sizes.insert(d, 1);
+      strides.insert(d, 1);
+      t = make_view(t, sizes, strides, t.offset());
+      mask = at_least_1d(mask);
+    } else if (rank > 1 && merge(t, d, rank)) {
+      mask = contiguous(mask);
+      mask = make_view(mask, Dims{mask.numel()}, Dims{1}, mask.offset());
+    }
+    for (Tensor& column : positions_of(mask)) list.push_back(column);
+  }
+  list.resize(size_t(t.dim()));
+  return list;
+}
+
+// How x[...] is carried out: the data as [outer, positions, block].
+struct Plan {
+  Tensor data;            // the input seen so, with its own memory or (copied) a contiguous one
+  bool copied = false;
+  Dims order;             // of dimensions of the input in `data`: identity unless it had to be rearranged
+  Dims result;            // shape of x[...]
+  Dims moved;             // shape of the moved slices as they lie in memory: outer, positions, block
+  Dims to_result;         // permutation that brings `moved` into the order of the result; empty: it is
+  Tensor offsets;         // int64 positions in units of data_row
+  kernels::BlockRows rows;
+  int64_t size = 0;       // bound of the offsets
+  bool wrap = false;
+};
+
+Dims broadcast_all(const std::vector<Tensor>& list) {
+  Dims shape;
+  try {
+    for (const Tensor& i : list)
+      if (i) shape = broadcast(shape, i.sizes());
+  } catch (const Error&) {
+    std::string shapes;
+    for (const Tensor& i : list)
+      if (i) shapes += (shapes.empty() ? "" : ", ") + text_of(i.sizes());
+    fail(ErrorKind::Index, "shape mismatch: indexing tensors could not be broadcast together with shapes ", shapes,
+         "\nindex: expected indices that broadcast; got shapes ", shapes);
+  }
+  return shape;
+}
+
+[[noreturn]] void bad_position(int64_t value, int dim, int64_t size) {
+  fail(ErrorKind::Index, "index ", value, " is out of bounds for dimension ", dim, " with size ", size, "\nindex: expected positions from ",
+       -size, " to ", size - 1, "; got ", value);
+}
+
+Plan plan(Tensor t, std::span<TensorBody*> indices) {
+  Plan p;
+  std::vector<Tensor> list = by_dimension(t, indices);
+  Dims indexed, rest, shape = broadcast_all(list);
+  for (int d = 0; d < t.dim(); d++) (list[size_t(d)] ? indexed : rest).push_back(d);
+  bool adjacent = true;
+  for (int i = 1; i < indexed.size(); i++) adjacent = adjacent && indexed[i] == indexed[i - 1] + 1;
+  int at = adjacent && indexed.size() ? int(indexed[0]) : 0;  // where the positions stand in the result
+  for (int i = 0; i < rest.size(); i++) {
+    if (i == at) for (int64_t s : shape) p.result.push_back(s);
+    p.result.push_back(t.size(int(rest[i])));
+  }
+  if (at >= rest.size()) for (int64_t s : shape) p.result.push_back(s);
+
+  int count = indexed.size();
+  int64_t outer, outer_stride, block, item = int64_t(item_size(t.dtype()));
+  if (adjacent && blocks_around(t, at, at + count, outer, outer_stride, block)) {
+    p.data = t;
+    for (int d = 0; d < t.dim(); d++) p.order.push_back(d);
+    p.moved = p.result;
+  } else {
+    for (int64_t d : indexed) p.order.push_back(d);
+    for (int64_t d : rest) p.order.push_back(d);
+    Tensor front = permuted(t, p.order);
+    p.copied = !front.contiguous() && !blocks_around(front, 0, count, outer, outer_stride, block);
+    p.data = p.copied ? contiguous(front) : front;
+    blocks_around(p.data, 0, count, outer, outer_stride, block);
+    for (int64_t s : shape) p.moved.push_back(s);
+    for (int64_t d : rest) p.moved.push_back(t.size(int(d)));
+    if (at) {
+      for (int i = 0; i < at; i++) p.to_result.push_back(shape.size() + i);
+      for (int i = 0; i < shape.size(); i++) p.to_result.push_back(i);
+      for (int i = shape.size() + at; i < p.moved.size(); i++) p.to_result.push_back(i);
+    }
+    at = 0;
+  }
+  p.rows.outer = outer;
+  p.rows.data_outer = outer_stride * item;
+  p.rows.block = block;
+  int64_t n = product(shape);
+  p.rows.src_outer = n * block * item;
+  p.rows.src_row = block * item;
+
+  if (count == 1) {  // the index itself is the list
+    p.offsets = contiguous(list[size_t(indexed[0])]);
+    p.size = p.data.size(at);
+    p.rows.data_row = p.data.stride(at) * item;
+    p.wrap = true;
+    return p;
+  }
+  Dims dim_sizes, dim_strides;
+  std::vector<Tensor> views;
+  std::vector<const int64_t*> pointers, stride_pointers;
+  p.size = n && t.numel() ? 1 : 0;
+  for (int k = 0; k < count; k++) {
+    dim_sizes.push_back(p.data.size(at + k));
+    dim_strides.push_back(p.data.stride(at + k));
+    p.size += (dim_sizes.back() - 1) * dim_strides.back();
+    views.push_back(expanded(list[size_t(indexed[k])], shape));
+  }
+  for (Tensor& v : views) {
+    pointers.push_back(v.data_as<int64_t>());
+    stride_pointers.push_back(v.strides().data());
+  }
+  p.rows.data_row = item;
+  p.offsets = empty(Dims{n}, DType::Int64);
+  if (!n) return p;
+  if (!count) {  // x[...] with nothing but whole dimensions
+    *p.offsets.data_as<int64_t>() = 0;
+    return p;
+  }
+  kernels::BadIndex bad = kernel().offsets_of_indices(shape.size(), shape.data(), count, pointers.data(), stride_pointers.data(), dim_sizes.data(),
+                                                      dim_strides.data(), p.offsets.data_as<int64_t>());
+  if (!bad.ok()) bad_position(bad.value, int(indexed[bad.which]), dim_sizes[bad.which]);
+  return p;
+}
+
+// From the order in memory to the result's order of dimensions, and back, as views.
+Tensor settled(const Plan& p, const Tensor& t) { return p.to_result.empty() ? t : permuted(t, p.to_result); }
 Tensor unsettled(const Plan& p, const Tensor& t) {
-  if (p.front || p.at == 0) return t;
-  Dims order;
-  int n = p.shape.size();
-  for (int i = 0; i < n; i++) order.push_back(p.at + i);
-  for (int i = 0; i < p.at; i++) order.push_back(i);
-  for (int i = n + p.at; i < t.dim(); i++) order.push_back(i);
-  return permuted(t, order);
+  if (p.to_result.empty()) return t;
+  Dims back(t.dim());
+  for (int i = 0; i < t.dim(); i++) back[int(p.to_result[i])] = i;
+  return permuted(t, back);
+}
+
+// The one mask that covers all of `t`, if that is the index.
+const Tensor* whole_mask(const Tensor& t, std::span<TensorBody*> indices) {
+  if (indices.size() != 1 || !indices[0] || !is_bool(indices[0]->dtype) || !t.dim()) return nullptr;
+  const Tensor& mask = reinterpret_cast<const Tensor&>(indices[0]);
+  return equal(mask.sizes(), t.sizes()) ? &mask : nullptr;
 }
 
 }  // namespace
@@ -132,58 +221,69 @@ namespace entries {
 
 void index(Call& c) {
   const Tensor& t = c.tensor(0);
-  Plan p = plan(t, c.args[1].as_tensors());
-  Tensor source = contiguous(permuted(t, p.order));
-  Dims flat(p.shape);
-  int rest = p.result.size() - p.shape.size();
-  for (int i = t.dim() - rest; i < t.dim(); i++) flat.push_back(t.size(int(p.order[i])));
-  Tensor out = empty(flat, t.dtype());
-  if (out.numel()) {
-    int item = int(item_size(t.dtype()));
-    kernel().select_rows(rows_of(p, item), out.data(), source.data(), p.offsets.data_as<int64_t>(), p.offsets.numel(), p.rows, false, item);
+  std::span<TensorBody*> indices = c.args[1].as_tensors();
+  int item = int(item_size(t.dtype()));
+  if (const Tensor* mask = whole_mask(t, indices)) {
+    Tensor from = contiguous(t), where = contiguous(*mask);
+    int64_t count = kernel().count_mask(where.data_as<bool>(), where.numel());
+    Tensor& out = result(c, 0, Dims{count}, t.dtype());
+    if (count) kernel().masked_select(out.data(), from.data(), where.data_as<bool>(), where.numel(), item);
+    return;
   }
+  Plan p = plan(t, indices);
+  Tensor out = p.to_result.empty() ? result(c, 0, p.moved, t.dtype()) : empty(p.moved, t.dtype());
+  kernels::BadIndex bad = kernel().select_rows(p.rows, out.data(), p.data.data(), p.offsets.data_as<int64_t>(), p.offsets.numel(), p.size,
+                                               p.wrap, item);
+  if (!bad.ok() && (out.numel() || p.wrap)) bad_position(bad.value, 0, p.size);
+  if (p.to_result.empty()) return;
   Tensor ordered = settled(p, out);
-  if (c.results[0]) copy_into(result(c, 0, p.result, t.dtype()), ordered);
-  else c.results[0] = contiguous(ordered);
+  copy_into(result(c, 0, p.result, t.dtype()), ordered);
 }
 
 void index_put(Call& c) {
   const Tensor &t = c.tensor(0), &values = c.tensor(2);
-  bool accumulate = c.args[3].as_bool();
   if (values.dtype() != t.dtype())
     fail(ErrorKind::Runtime, "Index put requires the source and destination dtypes match, got ", python_name_of(t.dtype()),
-         " for the destination and ", python_name_of(values.dtype()), " for the source.");
-  Plan p = plan(t, c.args[1].as_tensors());
-  Tensor wide;
+         " for the destination and ", python_name_of(values.dtype()), " for the source.\nindex_put: expected values of ", name_of(t.dtype()),
+         "; got ", describe(values));
+  Tensor target;
+  if (!c.in_place) {
+    result(c, 0, t.sizes(), t.dtype());
+    copy_into(c.results[0], t);
+  }
+  target = make_view(c.results[0], c.results[0].sizes(), c.results[0].strides(), c.results[0].offset());
+  std::vector<Tensor> kept;
+  std::vector<TensorBody*> indices;
+  for (TensorBody* i : c.args[1].as_tensors()) {
+    kept.push_back(apart(target, Tensor::share(i)));
+    indices.push_back(kept.back().get());
+  }
+  Plan p = plan(target, indices);
+  Tensor v = values, wide;
+  while (v.dim() > p.result.size() && v.size(0) == 1) v = make_view(v, v.sizes().subspan(1), v.strides().subspan(1), v.offset());
   try {
-    Tensor v = values;
-    while (v.dim() > p.result.size() && v.size(0) == 1) v = make_view(v, v.sizes().subspan(1), v.strides().subspan(1), v.offset());
     wide = expanded(v, p.result);
   } catch (const Error&) {
-    fail(ErrorKind::Runtime, "shape mismatch: value tensor of shape ", text_of(values.sizes()),
-         " cannot be broadcast to indexing result of shape ", text_of(p.result));
+    fail(ErrorKind::Runtime, "shape mismatch: value tensor of shape ", text_of(values.sizes()), " cannot be broadcast to indexing result of shape ",
+         text_of(p.result), "\nindex_put: expected values that broadcast to ", shape_text(p.result), "; got ", describe(values));
   }
-  Tensor source = contiguous(unsettled(p, wide));
-  Tensor target = c.in_place ? c.results[0] : clone_data(t);
-  Tensor work = permuted(target, p.order);
-  Tensor dense_work = work.contiguous() ? work : contiguous(work);
-  if (source.numel()) {
-    int item = int(item_size(t.dtype()));
-    kernels::BlockRows rows = rows_of(p, item);
-    if (accumulate)
-      kernel().add_rows(rows, t.dtype(), dense_work.data(), source.data(), p.offsets.data_as<int64_t>(), p.offsets.numel(), p.rows, false, nullptr, -1);
-    else
-      kernel().assign_rows(rows, dense_work.data(), source.data(), p.offsets.data_as<int64_t>(), p.offsets.numel(), p.rows, false, item);
-    if (dense_work.get() != work.get()) copy_into(work, dense_work);
-  }
-  if (!c.in_place) c.results[0] = target;
-}
-
-void nonzero(Call& c) {
-  Tensor mask = contiguous(converted(c.tensor(0), DType::Bool));
-  int64_t count = kernel().count_mask(mask.data_as<bool>(), mask.numel());
-  Tensor& out = result(c, 0, Dims{count, mask.dim()}, DType::Int64);
-  if (out.numel()) kernel().nonzero(out.data_as<int64_t>(), mask.data_as<bool>(), mask.dim(), mask.sizes().data());
+  if (!p.offsets.numel() || !product(p.result)) return;
+  if (may_self_overlap(target))
+    fail(ErrorKind::Runtime, "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() "
+         "the tensor before performing the operation.\nindex_put_: expected a tensor without repeated elements; got ", describe(t));
+  bool one = v.numel() == 1;
+  p.rows.one_value = one;
+  Tensor source = one ? contiguous(apart(target, v)) : contiguous(unsettled(p, apart(target, wide)));
+  kernels::BadIndex bad;
+  if (c.args[3].as_bool())
+    bad = kernel().add_rows(p.rows, t.dtype(), p.data.data(), source.data(), p.offsets.data_as<int64_t>(), p.offsets.numel(), p.size, p.wrap, nullptr, -1);
+  else
+    bad = kernel().assign_rows(p.rows, p.data.data(), source.data(), p.offsets.data_as<int64_t>(), p.offsets.numel(), p.size, p.wrap, int(item_size(t.dtype())));
+  if (!bad.ok()) bad_position(bad.value, 0, p.size);
+  if (!p.copied) return;
+  Tensor merged = target;  // the copy has the dimensions of the target as the plan saw it
+  by_dimension(merged, indices);
+  copy_into(permuted(merged, p.order), p.data);
 }
 
 }  // namespace entries
@@ -191,11 +291,9 @@ void nonzero(Call& c) {
 namespace vjps {
 
 void index(Backward& b) {
-  if (!b.needed(0)) return;
-  Tensor zeros = empty(b.shapes[0], b.grads[0].dtype());
-  uint64_t nothing[2] = {};
-  fill_with(zeros, nothing);
-  b.out[0] = ops::index_put(zeros, b.args[1], b.grads[0], true);
+  bool repeats = false;  // a mask names every place once
+  for (TensorBody* i : b.args[1].as_tensors()) repeats = repeats || (i && !is_mask(i->dtype));
+  if (b.needed(0)) b.out[0] = ops::index_put(zeros(b.shapes[0], b.grads[0].dtype()), b.args[1], b.grads[0], repeats);
 }
 
 void index_put(Backward& b) {
@@ -204,9 +302,7 @@ void index_put(Backward& b) {
     if (b.args[3].as_bool()) {
       b.out[0] = g;
     } else {
-      Tensor zero = empty(Ints(), g.dtype());
-      store_number(zero.data(), g.dtype(), {0, 0});
-      b.out[0] = ops::index_put(g, b.args[1], zero, false);
+      b.out[0] = ops::index_put(g, b.args[1], zeros(Ints(), g.dtype()), false);
     }
   }
   if (b.needed(2)) b.out[2] = reduced(b, 2, ops::index(g, b.args[1]));

@@ -44,16 +44,19 @@ bool is_integer(PyObject* o) {
 
 void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
   Tensor& t = p.view;
-  int taken = 0, dim = 0;
+  int taken = 0, dim = 0, merged = 0;  // merged: dimensions that masks take beyond their place in the list
   for (Py_ssize_t i = 0; i < count; i++) taken += consumes(entries[i]);
   if (taken > t.dim())
     raise(PyExc_IndexError, str("too many indices for tensor of dimension ", t.dim()));
   bool seen_ellipsis = false;
   int rank = t.dim();
-  auto put = [&](Tensor index) {
-    p.indices.resize(size_t(std::max<int>(int(p.indices.size()), dim + 1)));
-    p.indices[size_t(dim++)] = std::move(index);
+  auto put = [&](Tensor index, int takes = 1) {
+    size_t place = size_t(dim - merged);
+    p.indices.resize(std::max(p.indices.size(), place + 1));
+    p.indices[place] = std::move(index);
     p.advanced = true;
+    dim += takes;
+    merged += takes - 1;
   };
   for (Py_ssize_t i = 0; i < count; i++) {
     PyObject* o = entries[i];
@@ -101,13 +104,7 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
           if (index.size(d) != t.size(dim + d))
             raise(PyExc_IndexError, str("The shape of the mask ", text_of(index.sizes()), " at index ", d, " does not match the shape of the indexed tensor ",
                                         text_of(t.sizes()), " at index ", dim + d));
-        Tensor bools = converted(index, DType::Bool);
-        if (extra_dims == 1) {
-          put(ops::reshape(ops::nonzero(bools), Dims{-1}));
-        } else {
-          Tensor places = ops::nonzero(bools);
-          for (int d = 0; d < extra_dims; d++) put(ops::contiguous(ops::select(places, 1, d)));
-        }
+        put(converted(index, DType::Bool), extra_dims);
       } else {
         put(converted(index, DType::Int64));
       }

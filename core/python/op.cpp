@@ -82,7 +82,7 @@ Value read(const Primitive& p, int i, PyObject* o, Room& room) {
   switch (param.type) {
     case ParamType::Tensor: {
       if (is_tensor(o)) return Value(body_of(o));
-      if (p.cls == Class::Elementwise) {
+      if (p.cls == Class::Elementwise || param.number) {
         Value v = number_of(o, room.complex[i]);
         if (!v.none()) return v;
       }
