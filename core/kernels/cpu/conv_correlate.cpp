@@ -38,6 +38,11 @@ template <class T> struct Weights {
         out += count * taps * height;
         continue;
       }
+      if (taps == 1 && r.all_taps && r.w_out == 1) {
+        pack_columns<T, T>(out, height, from, r.w_channel, height, count);
+        out += count * height;
+        continue;
+      }
       for (int64_t c = 0; c < count; c++, from += r.w_channel) {
         if (r.all_taps) {
           pack_rows<T, T>(out, height, from, r.w_out, height, taps);
@@ -61,6 +66,13 @@ template <class T> struct Correlator {
   const Planes<T>& planes;
   const Weights<T>& weights;
 
+  // A 1x1 kernel reads the image in place, unless channels lie so that they fall on few sets of the caches.
+  bool pointwise() const {
+    for (const ConvAxis& axis : r.axis)
+      if (axis.taps != 1 || axis.stride != 1 || axis.offset[0] != 0 || axis.in != axis.out) return false;
+    return !b.separate && r.src_channel * int64_t(sizeof(T)) % 2048 != 0;
+  }
+
   // Output channels of tiles [tile0, tile1) of a group, for one block of positions.
   void block(int64_t group, int64_t tile0, int64_t tile1, int64_t image_block, int64_t z, int64_t row_block) const {
     const int64_t width = r.axis[2].out, taps = weights.taps;
@@ -71,21 +83,30 @@ template <class T> struct Correlator {
     const bool direct = images == 1 && r.dst_axis[2] == 1 && (r.dst_axis[1] == width || rows == 1);
     const int64_t sums_row = round_up(positions, kLanes<T>);
     Scratch sums(direct ? 0 : size_t((o1 - o0) * sums_row) * sizeof(T));
-    Scratch buffer(size_t(planes.channel_size(rows, images) * b.channels + 2 * kTileColumns<T>) * sizeof(T));
+    const bool in_place = pointwise();
+    Scratch buffer(size_t((in_place ? kTileColumns<T> : planes.channel_size(rows, images)) * b.channels + 2 * kTileColumns<T>) * sizeof(T));
     Scratch table(size_t(b.channels * taps) * 8);
-    planes.make_table(table.as<int64_t>(), b.channels, rows, images);
+    if (in_place) for (int64_t c = 0; c < b.channels; c++) table.as<int64_t>()[c] = c * r.src_channel;
+    else planes.make_table(table.as<int64_t>(), b.channels, rows, images);
+    Scratch tail_table(in_place ? size_t(b.channels) * 8 : 0);
+    for (int64_t c = 0; in_place && c < b.channels; c++) tail_table.as<int64_t>()[c] = c * kTileColumns<T>;
 
     TileCall<T, T> t;
     t.a_rows = nullptr;
     t.b_step = 0;
-    t.b_table = table.as<int64_t>();
     t.alpha = 1;
     t.column_bias = nullptr;
     T* const out = r.dst + image0 * r.dst_image + (group * r.o) * r.dst_channel + z * r.dst_axis[0] + y0 * r.dst_axis[1];
     for (int64_t block = 0; block < weights.blocks; block++) {
       const int64_t c0 = block * b.channels, depth = smaller(b.channels, r.c - c0) * taps;
-      planes.fill(buffer.as<T>(), r.src + image0 * r.src_image + (group * r.c + c0) * r.src_channel, depth / taps,
-                  r.src_image, images, z, y0, rows);
+      const T* image = r.src + image0 * r.src_image + (group * r.c + c0) * r.src_channel;
+      if (in_place) {  // only the last tile, whose vectors would reach beyond, is copied
+        image += z * r.dst_axis[0] + y0 * r.dst_axis[1];
+        const int64_t whole = positions / kTileColumns<T> * kTileColumns<T>;
+        pack_columns<T, T>(buffer.as<T>(), kTileColumns<T>, image + whole, r.src_channel, positions - whole, depth);
+      } else {
+        planes.fill(buffer.as<T>(), image, depth / taps, r.src_image, images, z, y0, rows);
+      }
       t.k = depth;
       t.beta = block == 0 ? T(0) : T(1);
       // Output channels in groups whose weights stay in the L2 cache while the positions go by.
@@ -93,8 +114,10 @@ template <class T> struct Correlator {
       for (int64_t first = tile0; first < tile1; first += together) {
         const int64_t last = smaller(tile1, first + together);
         for (int64_t q = 0; q < positions; q += kTileColumns<T>) {
-          t.b = buffer.as<T>() + q;
           t.columns = smaller(kTileColumns<T>, positions - q);
+          t.b = in_place ? image + q : buffer.as<T>() + q;
+          t.b_table = table.as<int64_t>();
+          if (in_place && t.columns < kTileColumns<T>) t.b = buffer.as<T>(), t.b_table = tail_table.as<int64_t>();
           const int vectors = t.columns > kLanes<T> ? 1 : 0;
           for (int64_t i = first; i < last; i++) {
             const int64_t top = r.o * i / weights.tiles, height = r.o * (i + 1) / weights.tiles - top;
