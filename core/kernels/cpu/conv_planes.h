@@ -199,8 +199,8 @@ ConvBlocks plan_blocks(const Correlation<T>& r, int64_t block_channels_k, int64_
   b.channels = smaller(r.c, larger(1, block_channels_k / taps));
   b.channels = ceil_div(r.c, ceil_div(r.c, b.channels));
   const int64_t plane = height * width;
-  const bool poor_fill = plane * 10 < round_up(plane, kLanes<T>) * 9;
-  if (poor_fill && r.axis[0].out == 1 && plane <= 256 && r.images > 1) {
+  const bool poor_fill = plane * 20 < round_up(plane, kLanes<T>) * 17;
+  if (poor_fill && r.axis[0].out == 1 && plane <= 256 && r.images > 1 && r.o >= 32) {
     b.separate = true;
     b.images = smaller(r.images, larger(1, 256 / plane));
     b.images = ceil_div(r.images, ceil_div(r.images, b.images));
@@ -209,6 +209,7 @@ ConvBlocks plan_blocks(const Correlation<T>& r, int64_t block_channels_k, int64_
     const int64_t row_bytes = b.channels * r.axis[0].taps * r.axis[2].taps * width * int64_t(sizeof(T));
     b.rows = larger(1, smaller(height, smaller(bytes / row_bytes - r.axis[1].taps, positions / width)));
     b.rows = ceil_div(height, ceil_div(height, b.rows));
+    if (width == 1) b.rows = smaller(height, round_up(b.rows, kTileColumns<T>));
   }
   b.image_blocks = ceil_div(r.images, b.images);
   b.row_blocks = ceil_div(height, b.rows);

@@ -18,7 +18,7 @@ template <class T> void weight_gradient_of(const Correlation<T>& r, T* dw) {
   const Planes<T> planes(r.axis, r.src_channel, b.separate);
   const int64_t channel_blocks = ceil_div(r.c, b.channels);
   const int64_t units = b.image_blocks * depths * b.row_blocks;
-  const int64_t parts = smaller(units, larger(1, 16 / (channel_blocks * r.groups)));
+  const int64_t parts = smaller(units, larger(1, 8 / (channel_blocks * r.groups)));
   const int64_t panels = ceil_div(r.o, kTileColumns<T>), sums_row = panels * kTileColumns<T>;
   const int64_t group_size = all_k * sums_row, part_size = r.groups * group_size;
   Scratch memory(size_t(parts * part_size) * sizeof(T));
