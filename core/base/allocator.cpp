@@ -1,7 +1,7 @@
-// Three tiers by size. Small blocks (up to 64 KB) are carved from 2 MB arenas and live in per-thread lists, with a shared
-// reserve behind them; middle blocks come from malloc, large ones (2 MB up) from mmap with huge pages, and both are kept
-// in one cache, the least recently freed leaving first. A block's class follows from the size asked for, so that blocks
-// carry no header.
+// Three tiers by size. Small blocks (up to 64 KB) are carved from 2 MB arenas and live in per-thread lists, with a
+// shared reserve behind them; middle blocks come from malloc, large ones (2 MB up) from mmap with huge pages, and both
+// are kept in one cache, the least recently freed leaving first. A block's class follows from the size asked for, so
+// that blocks carry no header.
 #include "base/allocator.h"
 
 #include "base/error.h"
@@ -206,8 +206,10 @@ void* map_huge(size_t bytes) {
 void* system_allocate(size_t size) { return size >= kHugePage ? map_huge(size) : std::aligned_alloc(kAlignment, size); }
 
 void system_free(void* block, size_t size) {
-  if (size >= kHugePage) munmap(block, size);
-  else std::free(block);
+  if (size >= kHugePage)
+    munmap(block, size);
+  else
+    std::free(block);
 }
 
 // ---- small blocks ------------------------------------------------------------------------------------------------
@@ -397,7 +399,8 @@ void* allocate(size_t bytes) {
   if (!block) out_of_memory(bytes);
   clear_tail(block, bytes);
   size_t now = bytes_in_use.fetch_add(size) + size, peak = bytes_peak.load();
-  while (now > peak && !bytes_peak.compare_exchange_weak(peak, now)) {}
+  while (now > peak && !bytes_peak.compare_exchange_weak(peak, now)) {
+  }
   return block;
 }
 

@@ -90,7 +90,8 @@ FLAMBEAU_EACH_DTYPE(FLAMBEAU_DTYPE_OF)
 template <class T> inline constexpr DType dtype_of = DTypeOf<T>::value;
 
 inline constexpr uint8_t kItemSize[kDTypes] = {1, 1, 1, 2, 4, 8, 2, 2, 4, 8, 8, 16};
-constexpr size_t item_size(DType t) { return kItemSize[int(t)]; }
+// computed, since a table would be a symbol that every kernel file carries: one hexadecimal digit per dtype, its logarithm
+constexpr size_t item_size(DType t) { return size_t(1) << ((0x433211321000u >> 4 * int(t)) & 15); }
 constexpr bool is_bool(DType t) { return t == DType::Bool; }
 constexpr bool is_integral(DType t) { return t <= DType::Int64; }  // bool counts, as in PyTorch's categories
 constexpr bool is_floating(DType t) { return t >= DType::Float16 && t <= DType::Float64; }
@@ -104,7 +105,10 @@ constexpr DType real_of(DType t) {
 constexpr DType complex_of(DType t) {
   return t == DType::Float64 || t == DType::Complex128 ? DType::Complex128 : DType::Complex64;
 }
-const char* name_of(DType t);  // "float32"
+const char* cpp_name_of(DType t);     // "double": what its messages about products call it
+const char* name_of(DType t);         // "float32"
+const char* python_name_of(DType t);  // "Float": what PyTorch's messages call it
+const char* cpp_name_of(DType t);     // "double": what its messages about products call it
 
 // Calls f.template operator()<T>() with the C++ type behind t.
 template <class F>

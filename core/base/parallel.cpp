@@ -319,10 +319,13 @@ void run_chunks(int64_t chunks, void (*body)(void* context, int64_t chunk), void
       void* context;
       int64_t first;
     } shifted{body, context, first};
-    p.run(threads, count, [](void* c, int64_t i) {
-      auto& s = *static_cast<Shifted*>(c);
-      s.body(s.context, s.first + i);
-    }, &shifted);
+    p.run(
+        threads, count,
+        [](void* c, int64_t i) {
+          auto& s = *static_cast<Shifted*>(c);
+          s.body(s.context, s.first + i);
+        },
+        &shifted);
   }
 }
 

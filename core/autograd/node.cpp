@@ -1,0 +1,255 @@
+// Edges, nodes of rows: what they save, and how they give it back to a gradient formula.
+#include "autograd/node.h"
+#include <cstring>
+#include <new>
+
+namespace flambeau {
+
+// ---- edges ----
+Edge Edge::to_node(Node* n, uint32_t index) {
+  Edge e;
+  n->retain();
+  e.bits_ = reinterpret_cast<uintptr_t>(n);
+  e.index_ = index;
+  return e;
+}
+Edge Edge::to_leaf(TensorBody* t) {
+  Edge e;
+  t->retain();
+  e.bits_ = reinterpret_cast<uintptr_t>(t) | 1;
+  return e;
+}
+Edge::Edge(const Edge& o) : bits_(o.bits_), index_(o.index_) {
+  if (Node* n = node()) n->retain();
+  else if (TensorBody* t = leaf()) t->retain();
+}
+Edge::~Edge() {
+  if (!bits_) return;
+  if (Node* n = node()) n->release();
+  else leaf()->release();
+}
+
+// ---- nodes ----
+static std::atomic<uint64_t> next_sequence{1};
+AnomalyHooks anomaly_hooks;
+
+Node::Node() : sequence(next_sequence.fetch_add(1, std::memory_order_relaxed)) {
+  if (thread_state().anomaly && anomaly_hooks.capture) more().trace = anomaly_hooks.capture();
+}
+Node::~Node() { delete extra; }
+
+void Node::free_later(Node* n) {
+  // Freeing a node frees its edges' nodes and its saved tensors' nodes: one at a time from a queue, never by recursion.
+  thread_local std::vector<Node*>* queue = nullptr;
+  if (queue) return queue->push_back(n);
+  std::vector<Node*> pending{n};
+  queue = &pending;
+  while (!pending.empty()) {
+    Node* next = pending.back();
+    pending.pop_back();
+    next->dispose();
+  }
+  queue = nullptr;
+}
+
+namespace {
+
+// Calls f(parameter, tensor or null) for every tensor argument, entries of lists one by one: the order of edges.
+template <class F>
+void each_tensor(const Primitive& p, const Value* args, F&& f) {
+  for (int i = 0; i < p.param_count; i++) {
+    if (p.params[i].type == ParamType::Tensors)
+      for (TensorBody* t : args[i].as_tensors()) f(i, t);
+    else if (p.params[i].type == ParamType::Tensor) f(i, args[i].is_tensor() ? args[i].tensor : nullptr);
+  }
+}
+
+template <class T>
+T* carve(char*& at, size_t count) {
+  T* here = reinterpret_cast<T*>(at);
+  at += (count * sizeof(T) + 7) / 8 * 8;
+  return here;
+}
+template <class T>
+size_t room(size_t count) { return (count * sizeof(T) + 7) / 8 * 8; }
+
+}  // namespace
+
+NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
+  const Primitive& p = c.primitive;
+  size_t edges = 0, dims = 0;
+  each_tensor(p, c.args, [&](int, TensorBody* t) {
+    edges++;
+    if (t) dims += t->dim;
+  });
+  for (int r = 0; r < p.result_count; r++) dims += size_t(c.results[r].dim());
+  size_t entries = edges + p.result_count;
+  size_t bytes = room<PrimitiveNode>(1) + room<Edge>(edges) + room<OwnedValue>(p.param_count) + room<uint32_t>(entries) +
+                 room<Shape>(entries) + room<int64_t>(dims);
+  char* block = static_cast<char*>(allocate(bytes));
+  char* at = block + room<PrimitiveNode>(1);
+  auto* n = new (block) PrimitiveNode(p);
+  NodeRef result(n);
+  n->block_bytes_ = bytes;
+  n->result_count = p.result_count;
+  n->edges_ = carve<Edge>(at, edges);
+  n->args_ = carve<OwnedValue>(at, p.param_count);
+  n->versions_ = carve<uint32_t>(at, entries);
+  n->shapes_ = carve<Shape>(at, entries);
+  n->dims_ = carve<int64_t>(at, dims);
+  for (int i = 0; i < p.param_count; i++) new (&n->args_[i]) OwnedValue;
+
+  size_t k = 0;
+  uint16_t used = 0;
+  auto note_shape = [&](size_t entry, const TensorBody* t) {
+    n->shapes_[entry] = {t ? t->dtype : DType::Float32, t ? t->dim : uint8_t(0), used};
+    if (!t) return;
+    std::memcpy(n->dims_ + used, t->sizes, t->dim * sizeof(int64_t));
+    used = uint16_t(used + t->dim);
+  };
+  each_tensor(p, c.args, [&](int i, TensorBody* t) {
+    new (&n->edges_[k]) Edge(t && is_differentiable(t->dtype) ? edge_of(Tensor::share(t)) : Edge());
+    n->edge_count_ = uint16_t(k + 1);
+    TensorBody* saved = original && i == 0 && !original->get().none() ? original->get().tensor : t;
+    n->versions_[k] = saved ? version(saved) : 0;
+    note_shape(k++, t);
+  });
+  // Which values the needed cotangents ask for: p.saves is the union; a single-input formula is exact.
+  for (int i = 0; i < p.param_count; i++) {
+    const Value& v = c.args[i];
+    bool is_tensors = v.is_tensor() || v.kind == Kind::Tensors;
+    if (is_tensors && !(p.saves >> i & 1)) continue;
+    n->args_[i] = OwnedValue(original && i == 0 && !original->get().none() ? original->get() : v);
+  }
+  for (int r = 0; r < p.result_count; r++) {
+    n->versions_[edges + r] = version(c.results[r].get());
+    note_shape(edges + r, c.results[r].get());
+    if (p.saves_results >> r & 1) n->results_[r] = detached(c.results[r]);
+  }
+  return result;
+}
+
+PrimitiveNode::~PrimitiveNode() {
+  for (int i = 0; i < edge_count_; i++) edges_[i].~Edge();
+  for (int i = 0; i < primitive_.param_count; i++) args_[i].~OwnedValue();
+}
+
+void PrimitiveNode::dispose() {
+  size_t bytes = block_bytes_;
+  void* block = this;
+  this->~PrimitiveNode();
+  deallocate(block, bytes);
+}
+
+const char* PrimitiveNode::name() const { return primitive_.node_name; }
+
+void PrimitiveNode::release_saved() {
+  released_ = true;
+  for (int i = 0; i < primitive_.param_count; i++)
+    if (args_[i].get().is_tensor() || args_[i].get().kind == Kind::Tensors) args_[i].reset();
+  for (auto& r : results_) r = Tensor();
+}
+
+void PrimitiveNode::visit_saved(void (*visit)(TensorBody*, void*), void* context) {
+  for (int i = 0; i < primitive_.param_count; i++) {
+    const Value& v = args_[i].get();
+    if (v.is_tensor()) visit(v.tensor, context);
+    for (TensorBody* t : v.as_tensors())
+      if (t) visit(t, context);
+  }
+}
+
+bool PrimitiveNode::result_shape(int i, Dims& sizes, DType& dtype) {
+  Shape s = shapes_[edge_count_ + i];
+  sizes = Dims(Ints(dims_ + s.at, s.rank));
+  dtype = s.dtype;
+  return true;
+}
+
+void PrimitiveNode::check_version(const Tensor& t, uint32_t saved) const {
+  if (version(t.get()) == saved) return;
+  fail(ErrorKind::Runtime,
+       "one of the variables needed for gradient computation has been modified by an inplace operation: [",
+       python_name_of(t.dtype()), "Tensor ", text_of(t.sizes()), "], which is saved by ", name(), ", is at version ",
+       version(t.get()), "; expected version ", saved,
+       " instead. Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
+       "torch.autograd.set_detect_anomaly(True).");
+}
+
+Tensor PrimitiveNode::unpacked_result(int i, bool create_graph) {
+  check_version(results_[i], versions_[edge_count_ + i]);
+  if (!create_graph) return results_[i];
+  Tensor again = detached(results_[i]);
+  set_history(again, NodeRef::share(this), uint32_t(i));
+  return again;
+}
+
+void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, bool create_graph) {
+  const Primitive& p = primitive_;
+  if (released_)
+    fail(ErrorKind::Runtime,
+         "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
+         "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
+         "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access "
+         "saved tensors after calling backward.\n", p.name, ": its node has released what it saved");
+  Value args[kMaxParams];
+  Ints shapes[kMaxParams];
+  DType dtypes[kMaxParams];
+  Tensor results[kMaxResults], arg_grads[kMaxParams];
+  std::vector<Tensor> list_grads;
+  uint32_t needs = 0;
+  int list_param = -1;
+  size_t k = 0;
+  for (int i = 0; i < p.param_count; i++) {
+    args[i] = args_[i].get();
+    ParamType type = p.params[i].type;
+    if (type == ParamType::Tensors) {
+      list_param = i;
+      size_t first = k, count = args[i].count;
+      if (args[i].kind != Kind::Tensors) {  // values were not saved: as many edges as are left for this parameter
+        size_t after = 0;
+        for (int j = i + 1; j < p.param_count; j++)
+          after += p.params[j].type == ParamType::Tensor;
+        count = edge_count_ - k - after;
+      }
+      k += count;
+      list_grads.resize(count);
+      for (size_t e = first; e < k; e++) {
+        if (edges_[e]) needs |= 1u << i;
+        if (args[i].kind == Kind::Tensors && args[i].tensors[e - first])
+          check_version(Tensor::share(args[i].tensors[e - first]), versions_[e]);
+      }
+    } else if (type == ParamType::Tensor) {
+      Shape s = shapes_[k];
+      shapes[i] = Ints(dims_ + s.at, s.rank);
+      dtypes[i] = s.dtype;
+      if (edges_[k]) needs |= 1u << i;
+      if (args[i].is_tensor()) check_version(args[i].peek(), versions_[k]);
+      k++;
+    }
+  }
+  std::vector<Ints> list_shapes(list_grads.size());
+  if (list_param >= 0) {
+    size_t first = 0;
+    for (int i = 0; i < list_param; i++)
+      first += p.params[i].type == ParamType::Tensor;
+    for (size_t e = 0; e < list_grads.size(); e++) {
+      Shape s = shapes_[first + e];
+      list_shapes[e] = Ints(dims_ + s.at, s.rank);
+    }
+  }
+  for (int r = 0; r < p.result_count; r++)
+    if (results_[r]) results[r] = unpacked_result(r, create_graph);
+  Backward b{p, args, results, grads.data(), needs, arg_grads, list_grads, shapes, dtypes, list_shapes, create_graph};
+  if (p.fused_vjp && !create_graph) p.fused_vjp(b);
+  else p.vjp(b);
+  k = 0;
+  for (int i = 0; i < p.param_count; i++) {
+    ParamType type = p.params[i].type;
+    if (type == ParamType::Tensors)
+      for (Tensor& g : list_grads) out[k++] = std::move(g);
+    else if (type == ParamType::Tensor) out[k++] = std::move(arg_grads[i]);
+  }
+}
+
+}  // namespace flambeau

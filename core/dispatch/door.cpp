@@ -1,0 +1,140 @@
+// The door: layers that are active, then the primitive itself, then autograd's record.
+#include "dispatch/door.h"
+#include "tensor/copy.h"
+
+namespace flambeau {
+
+Layers layers;
+
+ThreadState& thread_state() {
+  thread_local ThreadState state;
+  return state;
+}
+
+namespace {
+
+struct Seen {
+  uint8_t keys;
+  bool grad;  // perhaps: a view may have got a gradient through its base, which autograd looks up
+};
+
+Seen look(const Primitive& p, const Value* args) {
+  Seen seen{0, false};
+  for (int i = 0; i < p.param_count; i++) {
+    const Value& v = args[i];
+    if (v.kind == Kind::Tensor) {
+      seen.keys |= v.tensor->keys;
+      seen.grad |= v.tensor->requires_grad | v.tensor->is_view;
+    } else if (v.kind == Kind::Tensors) {
+      for (TensorBody* t : v.as_tensors())
+        if (t) {
+          seen.keys |= t->keys;
+          seen.grad |= t->requires_grad | t->is_view;
+        }
+    }
+  }
+  return seen;
+}
+
+// Brings what the entry computed into the tensors that the caller gave.
+void fill_given(Call& c) {
+  for (int i = 0; i < c.primitive.result_count; i++) {
+    if (!c.stash[i]) continue;
+    Tensor computed = std::move(c.results[i]), target = std::move(c.stash[i]);
+    if (!can_cast(computed.dtype(), target.dtype()))
+      fail(ErrorKind::Runtime, "result type ", python_name_of(computed.dtype()),
+           " can't be cast to the desired output type ", python_name_of(target.dtype()), "\n", c.primitive.name,
+           ": expected out= of a type that holds ", name_of(computed.dtype()), "; got ", describe(target));
+    if (!equal(computed.sizes(), target.sizes())) {
+      if (c.in_place)
+        fail(ErrorKind::Runtime, "output with shape ", text_of(target.sizes()), " doesn't match the broadcast shape ",
+             text_of(computed.sizes()), "\n", c.primitive.name, "_: expected a result of shape ",
+             shape_text(target.sizes()), "; got ", shape_text(computed.sizes()));
+      resize_(target, computed.sizes());
+    }
+    copy_into(target, computed);
+    c.results[i] = std::move(target);
+  }
+}
+
+}  // namespace
+
+Tensor& result(Call& c, int i, Ints sizes, DType dtype) {
+  Tensor& r = c.results[i];
+  if (r) {
+    bool fits = r.dtype() == dtype && r.contiguous() && equal(r.sizes(), sizes);
+    for (int a = 0; fits && a < c.primitive.param_count; a++) {
+      const Value& v = c.args[a];
+      if (v.is_tensor()) fits = v.tensor->storage != r.storage();
+      for (TensorBody* t : v.as_tensors()) fits = fits && !(t && t->storage == r.storage());
+    }
+    if (fits) return r;
+    c.stash[i] = std::move(r);
+  }
+  r = empty(sizes, dtype);
+  return r;
+}
+
+void call(const Primitive& p, Value* args, Tensor* results) {
+  Call c{p, args};
+  if (p.cls == Class::Composite) {  // only what it calls is seen
+    p.run(c);
+    results[0] = std::move(c.results[0]);
+    return;
+  }
+  ThreadState& state = thread_state();
+  Seen seen = look(p, args);
+  if (uint8_t keys = (seen.keys | state.keys) & ~state.excluded) [[unlikely]]
+    return layers.transform(keys, p, args, results, false, false);
+  p.run(c);
+  if (p.cls == Class::View) layers.mark_view(c.results[0], c.tensor(0));
+  if (seen.grad && state.grad_enabled && p.differentiable) layers.record(c);
+  for (int i = 0; i < p.result_count; i++) results[i] = std::move(c.results[i]);
+}
+
+void call_out(const Primitive& p, Value* args, Tensor* out) {
+  ThreadState& state = thread_state();
+  Seen seen = look(p, args);
+  bool wants_grad = seen.grad && layers.any_requires_grad(p, args);
+  for (int i = 0; i < p.result_count; i++)
+    if (out[i]) wants_grad |= out[i].requires_grad();
+  if (uint8_t keys = (seen.keys | state.keys) & ~state.excluded) [[unlikely]]
+    return layers.transform(keys, p, args, out, false, true);
+  if (wants_grad && state.grad_enabled && p.differentiable)
+    fail(ErrorKind::Runtime, p.name, "(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.");
+  Call c{p, args};
+  c.given = true;
+  for (int i = 0; i < p.result_count; i++) c.results[i] = out[i];
+  p.run(c);
+  fill_given(c);
+  for (int i = 0; i < p.result_count; i++) {
+    if (out[i]) bump_version(out[i].get());
+    else out[i] = std::move(c.results[i]);
+  }
+}
+
+Tensor call_in_place(const Primitive& p, Value* args) {
+  ThreadState& state = thread_state();
+  Seen seen = look(p, args);
+  if (uint8_t keys = (seen.keys | state.keys) & ~state.excluded) [[unlikely]] {
+    Tensor target = args[0].as_tensor();
+    layers.transform(keys, p, args, &target, true, false);
+    return target;
+  }
+  Tensor target = args[0].as_tensor();
+  bool record = state.grad_enabled && seen.grad;
+  OwnedValue original;
+  Call c{p, args};
+  c.given = c.in_place = true;
+  c.results[0] = target;
+  if (record || target->inference) layers.check_in_place(p, target);
+  record = record && p.differentiable && layers.any_requires_grad(p, args);
+  if (record) layers.prepare_in_place(c, original);
+  p.run(c);
+  fill_given(c);
+  bump_version(target.get());
+  if (record) layers.record_in_place(c, original);
+  return target;
+}
+
+}  // namespace flambeau

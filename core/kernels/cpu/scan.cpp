@@ -1,0 +1,249 @@
+// Running sums and their like. Sums along contiguous rows walk eight rows (or eight pieces of one long row, whose totals
+// are taken first) side by side, since one running sum waits for the latency of every addition; sums along other
+// dimensions keep a block of accumulators in the L1 cache.
+#pragma GCC optimize("O3")
+#include "kernels/cpu/scan.h"
+#include "base/parallel.h"
+#include <cmath>
+
+namespace flambeau::kernels::FLAMBEAU_ISA {
+namespace {
+
+constexpr int64_t kGrain = 32 << 10;  // elements of a chunk
+constexpr int kLanes = 8;             // rows side by side
+constexpr int64_t kColumns = 128;     // accumulators of a block
+
+int64_t at_least_one(int64_t x) { return x < 1 ? 1 : x; }
+
+// An operation: the accumulator of T, its start, and how an element joins it. float32 accumulates in float64.
+template <class T> struct Accumulator { using type = T; };
+template <> struct Accumulator<float> { using type = double; };
+template <> struct Accumulator<Complex64> { using type = Complex128; };
+template <class T> using Acc = typename Accumulator<T>::type;
+
+template <class T>
+FLAMBEAU_INLINE Acc<T> widen(T x) {
+  if constexpr (std::is_same_v<T, Complex64>) return {x.re, x.im};
+  else return Acc<T>(x);
+}
+template <class T>
+FLAMBEAU_INLINE T narrowed(Acc<T> x) {
+  if constexpr (std::is_same_v<T, Complex64>) return {float(x.re), float(x.im)};
+  else return T(x);
+}
+
+struct Sum {
+  static constexpr bool kAssociative = true;  // in the sense that long rows may be cut
+  template <class A> static FLAMBEAU_INLINE A start() { return A{}; }
+  template <class A> static FLAMBEAU_INLINE A join(A a, A b) {
+    if constexpr (std::is_same_v<A, int64_t>) return int64_t(uint64_t(a) + uint64_t(b));
+    else return a + b;
+  }
+  template <class R> static FLAMBEAU_INLINE Complex<R> join(Complex<R> a, Complex<R> b) {
+    return {a.re + b.re, a.im + b.im};
+  }
+};
+struct Prod {
+  static constexpr bool kAssociative = true;
+  template <class A> static FLAMBEAU_INLINE A start() {
+    if constexpr (std::is_same_v<A, Complex128>) return {1, 0};
+    else return A(1);
+  }
+  template <class A> static FLAMBEAU_INLINE A join(A a, A b) {
+    if constexpr (std::is_same_v<A, int64_t>) return int64_t(uint64_t(a) * uint64_t(b));
+    else return a * b;
+  }
+  template <class R> static FLAMBEAU_INLINE Complex<R> join(Complex<R> a, Complex<R> b) {
+    return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+  }
+};
+struct LogAddExp {
+  static constexpr bool kAssociative = false;
+  template <class A> static FLAMBEAU_INLINE A start() { return A(-__builtin_inf()); }
+  static FLAMBEAU_INLINE double join(double a, double b) {
+    double low = a < b ? a : b, high = a < b ? b : a;
+    if (a != a || b != b) return a + b;
+    // equal infinities have no difference
+    return low == high && !std::isfinite(low) ? low : high + __builtin_log1p(__builtin_exp(low - high));
+  }
+};
+
+// kRows rows at once, `stride` elements apart, each going on from its own carry.
+template <class T, class Op, int kRows>
+FLAMBEAU_INLINE void scan_rows(T* out, const T* in, int64_t stride, int64_t n, Acc<T>* carry) {
+  Acc<T> a[kRows];
+  for (int r = 0; r < kRows; ++r) a[r] = carry[r];
+  for (int64_t i = 0; i < n; ++i) {
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      a[r] = Op::join(a[r], widen(in[r * stride + i]));
+      out[r * stride + i] = narrowed<T>(a[r]);
+    }
+  }
+  for (int r = 0; r < kRows; ++r) carry[r] = a[r];
+}
+
+// The total of n elements, in an order that depends on n alone.
+template <class T, class Op>
+Acc<T> total_of(const T* in, int64_t n) {
+  constexpr int kWays = 8;
+  Acc<T> a[kWays];
+  for (int w = 0; w < kWays; ++w) a[w] = Op::template start<Acc<T>>();
+  int64_t i = 0;
+  for (; i + kWays <= n; i += kWays) {
+    for (int w = 0; w < kWays; ++w) a[w] = Op::join(a[w], widen(in[i + w]));
+  }
+  for (; i < n; ++i) a[0] = Op::join(a[0], widen(in[i]));
+  for (int w = 1; w < kWays; ++w) a[0] = Op::join(a[0], a[w]);
+  return a[0];
+}
+
+// One long row: totals of its pieces first, then eight pieces side by side.
+template <class T, class Op>
+void scan_long_row(T* out, const T* in, int64_t n) {
+  constexpr int64_t kMost = 512;
+  int64_t piece = 4096;
+  while (piece * kMost < n) piece *= 2;
+  int64_t pieces = (n + piece - 1) / piece;
+  Acc<T> carry[kMost + kLanes];
+  parallel_for(pieces, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p) {
+      carry[p] = total_of<T, Op>(in + p * piece, n - p * piece < piece ? n - p * piece : piece);
+    }
+  });
+  Acc<T> sum = Op::template start<Acc<T>>();
+  for (int64_t p = 0; p < pieces; ++p) {
+    Acc<T> mine = carry[p];
+    carry[p] = sum;
+    sum = Op::join(sum, mine);
+  }
+  parallel_for(pieces, kLanes, [&](int64_t begin, int64_t end) {
+    int64_t offset = begin * piece;
+    if (end - begin == kLanes && end * piece <= n) {
+      return scan_rows<T, Op, kLanes>(out + offset, in + offset, piece, piece, carry + begin);
+    }
+    for (int64_t p = begin; p < end; ++p) {
+      int64_t at = p * piece;
+      scan_rows<T, Op, 1>(out + at, in + at, 0, n - at < piece ? n - at : piece, carry + p);
+    }
+  });
+}
+
+template <class T, class Op>
+void scan_contiguous(T* out, const T* in, int64_t rows, int64_t n) {
+  if (Op::kAssociative && rows < kLanes && n >= (1 << 15)) {
+    for (int64_t r = 0; r < rows; ++r) scan_long_row<T, Op>(out + r * n, in + r * n, n);
+    return;
+  }
+  int64_t groups = (rows + kLanes - 1) / kLanes;
+  parallel_for(groups, at_least_one(kGrain / (kLanes * n)), [&](int64_t begin, int64_t end) {
+    for (int64_t g = begin; g < end; ++g) {
+      int64_t row = g * kLanes, stop = row + kLanes < rows ? row + kLanes : rows;
+      Acc<T> carry[kLanes];
+      for (auto& c : carry) c = Op::template start<Acc<T>>();
+      if (stop - row == kLanes) {
+        scan_rows<T, Op, kLanes>(out + row * n, in + row * n, n, n, carry);
+      } else {
+        for (; row < stop; ++row) scan_rows<T, Op, 1>(out + row * n, in + row * n, 0, n, carry + (row - g * kLanes));
+      }
+    }
+  });
+}
+
+template <class T, class Op>
+void scan_columns(T* out, const T* in, int64_t outer, int64_t n, int64_t inner) {
+  int64_t blocks = (inner + kColumns - 1) / kColumns, width = (inner + blocks - 1) / blocks;
+  parallel_for(outer * blocks, at_least_one(kGrain / (width * n)), [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      int64_t column = t % blocks * width, count = inner - column < width ? inner - column : width;
+      int64_t offset = t / blocks * n * inner + column;
+      Acc<T> a[kColumns];
+      for (int64_t j = 0; j < count; ++j) a[j] = Op::template start<Acc<T>>();
+      for (int64_t i = 0; i < n; ++i) {
+        const T* from = in + offset + i * inner;
+        T* to = out + offset + i * inner;
+#pragma GCC ivdep
+        for (int64_t j = 0; j < count; ++j) {
+          a[j] = Op::join(a[j], widen(from[j]));
+          to[j] = narrowed<T>(a[j]);
+        }
+      }
+    }
+  });
+}
+
+template <class T, class Op>
+void scan_of(void* out, const void* in, int64_t outer, int64_t n, int64_t inner) {
+  if (outer == 0 || n == 0 || inner == 0) return;
+  if (inner == 1) scan_contiguous<T, Op>(static_cast<T*>(out), static_cast<const T*>(in), outer, n);
+  else scan_columns<T, Op>(static_cast<T*>(out), static_cast<const T*>(in), outer, n, inner);
+}
+
+template <class Op>
+void scan(DType dtype, void* out, const void* in, int64_t outer, int64_t n, int64_t inner) {
+  switch (dtype) {
+    case DType::Int64: return scan_of<int64_t, Op>(out, in, outer, n, inner);
+    case DType::Float32: return scan_of<float, Op>(out, in, outer, n, inner);
+    case DType::Float64: return scan_of<double, Op>(out, in, outer, n, inner);
+    case DType::Complex64: return scan_of<Complex64, Op>(out, in, outer, n, inner);
+    default: return scan_of<Complex128, Op>(out, in, outer, n, inner);
+  }
+}
+
+void cumsum(DType dtype, void* out, const void* in, int64_t outer, int64_t n, int64_t inner) {
+  scan<Sum>(dtype, out, in, outer, n, inner);
+}
+void cumprod(DType dtype, void* out, const void* in, int64_t outer, int64_t n, int64_t inner) {
+  scan<Prod>(dtype, out, in, outer, n, inner);
+}
+void logcumsumexp(DType dtype, void* out, const void* in, int64_t outer, int64_t n, int64_t inner) {
+  if (dtype == DType::Float32) scan_of<float, LogAddExp>(out, in, outer, n, inner);
+  else scan_of<double, LogAddExp>(out, in, outer, n, inner);
+}
+
+// ---- running extremes: each row of positions is compared with the row of results before it ----
+
+template <class T>
+FLAMBEAU_INLINE auto comparable(T x) {
+  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) return to_float(x);
+  else return x;
+}
+
+template <class T, bool Largest>
+void extremes_of(T* out, int64_t* indices, const T* in, int64_t outer, int64_t n, int64_t inner) {
+  int64_t blocks = (inner + kColumns - 1) / kColumns, width = (inner + blocks - 1) / blocks;
+  parallel_for(outer * blocks, at_least_one(kGrain / (width * n)), [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      int64_t column = t % blocks * width, count = inner - column < width ? inner - column : width;
+      int64_t offset = t / blocks * n * inner + column;
+      for (int64_t j = offset; j < offset + count; ++j) out[j] = in[j], indices[j] = 0;
+      for (int64_t i = 1; i < n; ++i) {
+        int64_t at = offset + i * inner;
+        for (int64_t j = at; j < at + count; ++j) {
+          T held = out[j - inner], next = in[j];
+          auto h = comparable(held), x = comparable(next);
+          // a NaN is taken whenever it comes, and only another NaN replaces it
+          bool take = (Largest ? x >= h : x <= h) || x != x;
+          out[j] = take ? next : held;
+          indices[j] = take ? i : indices[j - inner];
+        }
+      }
+    }
+  });
+}
+
+template <bool Largest>
+void extremes(DType dtype, void* out, int64_t* indices, const void* in, int64_t outer, int64_t n, int64_t inner) {
+  if (outer == 0 || n == 0 || inner == 0) return;
+  visit_dtype(is_bool(dtype) ? DType::UInt8 : dtype, [&]<class T>() {
+    if constexpr (!std::is_same_v<T, bool> && !std::is_same_v<T, Complex64> && !std::is_same_v<T, Complex128>) {
+      extremes_of<T, Largest>(static_cast<T*>(out), indices, static_cast<const T*>(in), outer, n, inner);
+    }
+  });
+}
+
+}  // namespace
+
+const ScanKernels kScanKernels = {cumsum, cumprod, extremes<true>, extremes<false>, logcumsumexp};
+
+}  // namespace flambeau::kernels::FLAMBEAU_ISA

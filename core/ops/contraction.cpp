@@ -1,0 +1,205 @@
+// Matrix products: shapes and errors, and the broadcasting of matmul over the gemm kernels.
+#include "kernels/cpu/gemm.h"
+#include "ops/entries.h"
+
+namespace flambeau {
+
+namespace {
+
+// The matrices of the last two dimensions as gemm wants them: one of the two strides is 1, else a copy.
+Tensor with_unit_stride(const Tensor& t) {
+  int d = t.dim();
+  bool unit = (t.stride(d - 1) == 1 || t.size(d - 1) <= 1) || (t.stride(d - 2) == 1 || t.size(d - 2) <= 1);
+  bool forward = t.stride(d - 1) > 0 || t.size(d - 1) <= 1;
+  if (!unit || !forward) return contiguous(t);
+  // A broadcast row or column (stride 0) is no matrix with a leading dimension.
+  if ((t.stride(d - 1) == 0 && t.size(d - 1) > 1) || (t.stride(d - 2) == 0 && t.size(d - 2) > 1)) return contiguous(t);
+  return t;
+}
+
+void check_types(const char* name, const Tensor& a, const Tensor& b) {
+  if (a.dtype() != b.dtype())
+    fail(ErrorKind::Runtime, "expected m1 and m2 to have the same dtype, but got: ", cpp_name_of(a.dtype()), " != ",
+         cpp_name_of(b.dtype()), "\n", name, ": expected operands of one type; got ", describe(a), " and ", describe(b),
+         "\nhint: cast one with .to(dtype)");
+  if (is_bool(a.dtype())) fail(ErrorKind::Runtime, "\"addmm_impl_cpu_\" not implemented for 'Bool'");
+}
+
+void check_product(const char* name, const Tensor& a, const Tensor& b) {
+  check_types(name, a, b);
+  if (a.dim() != 2 || b.dim() != 2)
+    fail(ErrorKind::Runtime, a.dim() != 2 ? "self must be a matrix" : "mat2 must be a matrix", "\n", name,
+         ": expected two matrices; got ", describe(a), " and ", describe(b));
+  if (a.size(1) != b.size(0))
+    fail(ErrorKind::Runtime, "mat1 and mat2 shapes cannot be multiplied (", a.size(0), "x", a.size(1), " and ", b.size(0),
+         "x", b.size(1), ")\n", name, ": expected (n, k) and (k, m); got ", describe(a), " and ", describe(b));
+}
+
+void multiply(const Tensor& out, const Tensor& a, const Tensor& b, const Tensor& bias, Complex128 alpha, Complex128 beta) {
+  if (!out.numel()) return;
+  Tensor x = with_unit_stride(a), y = with_unit_stride(b);
+  kernels::Gemm g;
+  int d = x.dim();
+  g.batch = d == 3 ? out.size(0) : 1;
+  g.m = x.size(d - 2);
+  g.k = x.size(d - 1);
+  g.n = y.size(d - 1);
+  g.a = x.data();
+  g.b = y.data();
+  g.c = out.data();
+  g.a_row = x.stride(d - 2);
+  g.a_col = x.stride(d - 1);
+  g.b_row = y.stride(d - 2);
+  g.b_col = y.stride(d - 1);
+  g.c_row = g.n;
+  if (d == 3) {
+    g.a_batch = x.size(0) == 1 ? 0 : x.stride(0);
+    g.b_batch = y.size(0) == 1 ? 0 : y.stride(0);
+    g.c_batch = g.m * g.n;
+  }
+  if (bias) g.bias = bias.data();
+  g.alpha = alpha.re;
+  g.alpha_im = alpha.im;
+  g.beta = beta.re;
+  g.beta_im = beta.im;
+  kernels::table<kernels::GemmKernels>().gemm(out.dtype(), g);
+}
+
+}  // namespace
+
+namespace entries {
+
+void mm(Call& c) {
+  const Tensor &a = c.tensor(0), &b = c.tensor(1);
+  check_product("mm", a, b);
+  Dims sizes{a.size(0), b.size(1)};
+  multiply(result(c, 0, sizes, a.dtype()), a, b, Tensor(), {1, 0}, {0, 0});
+}
+
+void bmm(Call& c) {
+  const Tensor &a = c.tensor(0), &b = c.tensor(1);
+  check_types("bmm", a, b);
+  if (a.dim() != 3 || b.dim() != 3) fail(ErrorKind::Runtime, a.dim() != 3 ? "batch1" : "batch2", " must be a 3D tensor");
+  if (a.size(0) != b.size(0) || a.size(2) != b.size(1))
+    fail(ErrorKind::Runtime, "Expected size for first two dimensions of batch2 tensor to be: [", a.size(0), ", ", a.size(2),
+         "] but got: [", b.size(0), ", ", b.size(1), "].\nbmm: expected (b, n, k) and (b, k, m); got ", describe(a), " and ", describe(b));
+  Dims sizes{a.size(0), a.size(1), b.size(2)};
+  multiply(result(c, 0, sizes, a.dtype()), a, b, Tensor(), {1, 0}, {0, 0});
+}
+
+void addmm(Call& c) {
+  const Tensor &input = c.tensor(0), &a = c.tensor(1), &b = c.tensor(2);
+  check_product("addmm", a, b);
+  check_types("addmm", input, a);
+  Dims sizes{a.size(0), b.size(1)};
+  Tensor start = expanded(input, sizes);
+  Complex128 beta = c.args[3].as_complex(), alpha = c.args[4].as_complex();
+  Tensor& out = result(c, 0, sizes, a.dtype());
+  if (beta.re != 0 || beta.im != 0) copy_into(out, start);
+  multiply(out, a, b, Tensor(), alpha, beta);
+}
+
+void linear(Call& c) {
+  const Tensor &x = c.tensor(0), &w = c.tensor(1);
+  bool with_bias = c.args[2].is_tensor();
+  if (w.dim() > 2 || w.dim() < 1) fail(ErrorKind::Runtime, "linear(): weight must be 1D or 2D, got ", w.dim(), "D");
+  if (x.dim() == 0) fail(ErrorKind::Runtime, "linear(): input needs at least one dimension");
+  if (w.dim() == 1) {
+    Tensor product = ops::matmul(x, w);
+    c.results[0] = with_bias ? ops::add(product, c.args[2]) : product;
+    return;
+  }
+  int64_t k = x.size(x.dim() - 1), n = w.size(0), m = k ? x.numel() / k : product(x.sizes().first(size_t(x.dim() - 1)));
+  if (k != w.size(1))
+    fail(ErrorKind::Runtime, "mat1 and mat2 shapes cannot be multiplied (", m, "x", k, " and ", w.size(1), "x", n,
+         ")\nlinear: expected an input whose last dimension is ", w.size(1), "; got ", describe(x), " for weight ", describe(w));
+  check_types("linear", x, w);
+  if (with_bias) check_types("linear", x, c.tensor(2));
+  Dims sizes(x.sizes());
+  sizes[x.dim() - 1] = n;
+  Tensor flat = contiguous(x);
+  Tensor rows = make_view(flat, Dims{m, k}, Dims{k, 1}, flat.offset());
+  Tensor columns = make_view(w, Dims{k, n}, Dims{w.stride(1), w.stride(0)}, w.offset());
+  Tensor& out = result(c, 0, sizes, x.dtype());
+  Tensor flat_out = x.dim() == 2 ? out : make_view(out, Dims{m, n}, Dims{n, 1}, out.offset());
+  Tensor bias;
+  if (with_bias) {
+    bias = contiguous(c.tensor(2));
+    if (bias.numel() != n) bias = contiguous(expanded(bias, Dims{n}));
+  }
+  multiply(flat_out, rows, columns, bias, {1, 0}, {0, 0});
+}
+
+// NumPy's rules: vectors get a dimension that the result lacks; leading dimensions are batches.
+void matmul(Call& c) {
+  const Tensor &a = c.tensor(0), &b = c.tensor(1);
+  int da = a.dim(), db = b.dim();
+  if (da == 0 || db == 0)
+    fail(ErrorKind::Runtime, "both arguments to matmul need to be at least 1D, but they are ", da, "D and ", db, "D");
+  if (da == 2 && db == 2) {
+    c.results[0] = ops::mm(a, b);
+  } else if (da == 1 && db == 1) {
+    if (a.size(0) != b.size(0))
+      fail(ErrorKind::Runtime, "inconsistent tensor size, expected tensor [", a.size(0), "] and src [", b.size(0),
+           "] to have the same number of elements, but got ", a.size(0), " and ", b.size(0), " elements respectively");
+    c.results[0] = ops::reshape(ops::mm(ops::unsqueeze(a, 0), ops::unsqueeze(b, 1)), Ints());
+  } else if (da == 2 && db == 1) {
+    if (a.size(1) != b.size(0))
+      fail(ErrorKind::Runtime, "size mismatch, got input (", a.size(0), "), mat (", a.size(0), "x", a.size(1), "), vec (", b.size(0), ")");
+    c.results[0] = ops::squeeze(ops::mm(a, ops::unsqueeze(b, 1)), 1);
+  } else if (da == 1 && db == 2) {
+    c.results[0] = ops::squeeze(ops::mm(ops::unsqueeze(a, 0), b), 0);
+  } else if (db <= 2 && da >= 3) {
+    // The batch of the left side is one tall matrix.
+    Dims sizes(a.sizes());
+    Tensor right = db == 1 ? ops::unsqueeze(b, 1) : b;
+    int64_t k = sizes.back();
+    if (k != right.size(0))
+      fail(ErrorKind::Runtime, "mat1 and mat2 shapes cannot be multiplied (", k ? a.numel() / k : 0, "x", k, " and ", right.size(0),
+           "x", right.size(1), ")\nmatmul: expected (..., n, k) and (k, m); got ", describe(a), " and ", describe(b));
+    int64_t rows = 1;
+    for (int i = 0; i < da - 1; i++) rows *= sizes[i];
+    Tensor tall = ops::mm(ops::reshape(a, Dims{rows, k}), right);
+    sizes[da - 1] = right.size(1);
+    if (db == 1) sizes.erase(da - 1);
+    c.results[0] = ops::reshape(tall, sizes);
+  } else {
+    Tensor x = da == 1 ? ops::unsqueeze(a, 0) : a, y = db == 1 ? ops::unsqueeze(b, 1) : b;
+    Ints xs = x.sizes(), ys = y.sizes();
+    Dims batch = broadcast(xs.first(xs.size() - 2), ys.first(ys.size() - 2));
+    int64_t n = x.size(x.dim() - 2), k = x.size(x.dim() - 1), m = y.size(y.dim() - 1);
+    Dims x_sizes(batch), y_sizes(batch), out_sizes(batch);
+    x_sizes.push_back(n);
+    x_sizes.push_back(k);
+    y_sizes.push_back(y.size(y.dim() - 2));
+    y_sizes.push_back(m);
+    int64_t count = product(batch);
+    Tensor left = ops::reshape(ops::expand(x, x_sizes), Dims{count, n, k});
+    Tensor right = ops::reshape(ops::expand(y, y_sizes), Dims{count, y.size(y.dim() - 2), m});
+    if (da != 1) out_sizes.push_back(n);
+    if (db != 1) out_sizes.push_back(m);
+    c.results[0] = ops::reshape(ops::bmm(left, right), out_sizes);
+  }
+}
+
+}  // namespace entries
+
+namespace vjps {
+
+void linear(Backward& b) {
+  const Tensor& g = b.grads[0];
+  if (!g) return;
+  Value x = saved(b, b.args[0]), w = saved(b, b.args[1]);
+  Ints w_shape = b.shapes[1];
+  if (b.needed(0)) b.out[0] = ops::matmul(g, w);
+  if (b.needed(2)) b.out[2] = ops::sum_to_size(g, b.shapes[2]);
+  if (!b.needed(1)) return;
+  int64_t n = w_shape[0], k = w_shape[1], rows = n ? g.numel() / n : 0;
+  Tensor g_rows = g.dim() == 2 ? g : ops::reshape(g, Dims{rows, n});
+  Tensor x_rows = b.shapes[0].size() == 2 ? x.as_tensor() : ops::reshape(x, Dims{rows, k});
+  b.out[1] = ops::mm(ops::t(g_rows), x_rows);
+}
+
+}  // namespace vjps
+
+}  // namespace flambeau

@@ -1,0 +1,32 @@
+// What the entries that rows name have in common.
+#pragma once
+#include "dispatch/gradient.h"
+#include "dispatch/ops.h"
+#include "tensor/copy.h"
+
+namespace flambeau {
+
+// The dims an argument names (None: all of them), wrapped, without repeats, as flags per dimension.
+struct DimSet {
+  bool has[kMaxDims] = {};
+  int count = 0;
+};
+DimSet dim_set(const Value& dims, int rank);
+Dims without(Ints sizes, const DimSet& dims, bool keep);   // the sizes of a reduction's result
+
+// An extent of -1 filled in from the number of elements; PyTorch's error when that cannot be.
+Dims inferred_size(Ints size, int64_t numel);
+// Strides that show the same memory under another shape; false when there are none.
+bool view_strides(const Tensor& t, Ints size, Dims& strides);
+
+// Contiguous float32 or float64: what kernels with two instances read. Half types compute in float32; others are refused.
+Tensor computable(const Tensor& t, const char* name);
+inline int wide(const Tensor& t) { return t.dtype() == DType::Float64; }  // which instance
+
+// The input's [outer, n, inner] around one dimension.
+struct Split3 {
+  int64_t outer, n, inner;
+};
+Split3 split_at(Ints sizes, int dim);
+
+}  // namespace flambeau

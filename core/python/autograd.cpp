@@ -1,0 +1,472 @@
+// Autograd's face in Python: backward, hooks, grad_fn objects, custom functions, the collector's view of the graph.
+#include "python/python.h"
+#include "tensor/copy.h"
+
+namespace flambeau::python {
+
+PyObject* get_grad_fn(PyObject* o, void*);
+
+namespace {
+
+// ---- grad_fn objects ----
+struct NodeObject {
+  PyObject_HEAD
+  Node* node;
+};
+void node_dealloc(PyObject* o) {
+  auto* self = reinterpret_cast<NodeObject*>(o);
+  if (self->node) {
+    if (self->node->python == o) self->node->python = nullptr;
+    self->node->release();
+  }
+  PyObject_Free(o);
+}
+Node* node_of(PyObject* o) { return reinterpret_cast<NodeObject*>(o)->node; }
+PyObject* node_repr(PyObject* o) { return PyUnicode_FromFormat("<%s object at %p>", node_of(o)->name(), (void*)node_of(o)); }
+PyObject* node_name(PyObject* o, PyObject*) { return PyUnicode_FromString(node_of(o)->name()); }
+PyObject* wrap_node(Node* n);
+
+// AccumulateGrad as PyTorch shows it: the end of an edge that is a leaf.
+struct LeafObject {
+  PyObject_HEAD
+  PyObject* variable;
+};
+void leaf_dealloc(PyObject* o) {
+  Py_XDECREF(reinterpret_cast<LeafObject*>(o)->variable);
+  PyObject_Free(o);
+}
+PyObject* leaf_variable(PyObject* o, void*) { return Py_NewRef(reinterpret_cast<LeafObject*>(o)->variable); }
+PyObject* leaf_repr(PyObject* o) { return PyUnicode_FromFormat("<AccumulateGrad object at %p>", (void*)o); }
+PyObject* leaf_name(PyObject*, PyObject*) { return PyUnicode_FromString("torch::autograd::AccumulateGrad"); }
+PyObject* leaf_next(PyObject*, void*) { return PyTuple_New(0); }
+PyGetSetDef leaf_getset[] = {{"variable", leaf_variable, nullptr, nullptr, nullptr}, {"next_functions", leaf_next, nullptr, nullptr, nullptr}, {}};
+PyMethodDef leaf_methods[] = {{"name", leaf_name, METH_NOARGS, nullptr}, {}};
+PyTypeObject LeafType = {PyVarObject_HEAD_INIT(nullptr, 0)};
+
+PyObject* node_next_functions(PyObject* o, void*) {
+  return guarded([&]() -> PyObject* {
+    std::span<Edge> edges = node_of(o)->edges();
+    Object tuple(ok(PyTuple_New(Py_ssize_t(edges.size()))));
+    for (size_t i = 0; i < edges.size(); i++) {
+      PyObject* end = Py_NewRef(Py_None);
+      if (Node* n = edges[i].node()) {
+        end = wrap_node(n);
+      } else if (TensorBody* leaf = edges[i].leaf()) {
+        auto* l = PyObject_New(LeafObject, &LeafType);
+        l->variable = wrap(Tensor::share(leaf));
+        end = reinterpret_cast<PyObject*>(l);
+      }
+      PyTuple_SET_ITEM(tuple.get(), Py_ssize_t(i), Py_BuildValue("NI", end, edges[i].index()));
+    }
+    return tuple.release();
+  });
+}
+PyObject* node_metadata(PyObject*, void*) { return PyDict_New(); }
+
+std::atomic<int64_t> next_hook_id{1 << 20};
+
+// ---- hooks ----
+struct PythonHook final : GradHook {
+  PyObject* f;
+  explicit PythonHook(PyObject* callable) : f(Py_NewRef(callable)) {}
+  ~PythonHook() override {
+    if (!Py_IsInitialized()) return;
+    PyGILState_STATE gil = PyGILState_Ensure();
+    Py_DECREF(f);
+    PyGILState_Release(gil);
+  }
+  Tensor call(const Tensor& grad) override {
+    Object argument(wrap(grad));
+    Object result(ok(PyObject_CallOneArg(f, argument.get())));
+    if (after_accumulate || result.get() == Py_None) return Tensor();
+    if (!is_tensor(result.get()))
+      raise(PyExc_TypeError, str("hook ", "returned a ", Py_TYPE(result.get())->tp_name, " instead of a Tensor or None"));
+    return tensor_of(result.get());
+  }
+  void* owner() const override { return f; }
+};
+
+struct PythonNodeHook final : NodeExtra::NodeHook {
+  PyObject* f;
+  bool is_before;
+  PythonNodeHook(PyObject* callable, bool before) : f(Py_NewRef(callable)), is_before(before) {}
+  ~PythonNodeHook() override {
+    if (!Py_IsInitialized()) return;
+    PyGILState_STATE gil = PyGILState_Ensure();
+    Py_DECREF(f);
+    PyGILState_Release(gil);
+  }
+  static Object tuple_of(const std::vector<Tensor>& list) {
+    Object tuple(ok(PyTuple_New(Py_ssize_t(list.size()))));
+    for (size_t i = 0; i < list.size(); i++) PyTuple_SET_ITEM(tuple.get(), Py_ssize_t(i), wrap(list[i]));
+    return tuple;
+  }
+  static void replace(std::vector<Tensor>& list, PyObject* result) {
+    if (result == Py_None) return;
+    Object sequence(is_tensor(result) ? ok(PyTuple_Pack(1, result)) : ok(PySequence_Tuple(result)));
+    if (PyTuple_GET_SIZE(sequence.get()) != Py_ssize_t(list.size()))
+      raise(PyExc_RuntimeError, str("hook has returned an incorrect number of values (got ", PyTuple_GET_SIZE(sequence.get()), ", but expected ", list.size(), ")"));
+    for (size_t i = 0; i < list.size(); i++) {
+      PyObject* entry = PyTuple_GET_ITEM(sequence.get(), Py_ssize_t(i));
+      list[i] = entry == Py_None ? Tensor() : tensor_of(entry);
+    }
+  }
+  void before(std::vector<Tensor>& grads) override {
+    if (!is_before) return;
+    Object tuple = tuple_of(grads);
+    Object result(ok(PyObject_CallOneArg(f, tuple.get())));
+    replace(grads, result.get());
+  }
+  void after(std::vector<Tensor>& outputs, const std::vector<Tensor>& grads) override {
+    if (is_before) return;
+    Object out = tuple_of(outputs), in = tuple_of(grads);
+    Object result(ok(PyObject_CallFunctionObjArgs(f, out.get(), in.get(), nullptr)));
+    replace(outputs, result.get());
+  }
+  void* owner() const override { return f; }
+};
+
+PyObject* node_add_hook(PyObject* o, PyObject* callable, bool before) {
+  return guarded([&]() -> PyObject* {
+    auto hook = std::make_shared<PythonNodeHook>(callable, before);
+    hook->id = next_hook_id++;
+    int64_t id = hook->id;
+    node_of(o)->more().hooks.push_back(std::move(hook));
+    return Py_BuildValue("(OL)", o, (long long)id);
+  });
+}
+PyObject* node_register_hook(PyObject* o, PyObject* f) { return node_add_hook(o, f, false); }
+PyObject* node_register_prehook(PyObject* o, PyObject* f) { return node_add_hook(o, f, true); }
+PyObject* node_remove_hook(PyObject* o, PyObject* id) {
+  int64_t wanted = PyLong_AsLongLong(id);
+  if (NodeExtra* extra = node_of(o)->extra) std::erase_if(extra->hooks, [&](auto& h) { return h->id == wanted; });
+  Py_RETURN_NONE;
+}
+
+PyGetSetDef node_getset[] = {{"next_functions", node_next_functions, nullptr, nullptr, nullptr},
+                             {"metadata", node_metadata, nullptr, nullptr, nullptr}, {}};
+PyMethodDef node_methods[] = {{"name", node_name, METH_NOARGS, nullptr},
+                              {"_register_hook", node_register_hook, METH_O, nullptr},
+                              {"_register_prehook", node_register_prehook, METH_O, nullptr},
+                              {"_remove_hook", node_remove_hook, METH_O, nullptr},
+                              {}};
+PyTypeObject NodeType = {PyVarObject_HEAD_INIT(nullptr, 0)};
+
+// ---- custom functions ----
+// `context` is the Python object that forward saved into; its class has the user's backward.
+struct FunctionNode final : Node {
+  PyObject* context;
+  std::string label;
+  std::vector<Edge> inputs;       // one per tensor argument of forward
+  std::vector<int> positions;     // its position among forward's arguments
+  std::vector<Dims> shapes;       // of the results
+  std::vector<DType> dtypes;
+  int arguments = 0;
+  bool materialize = true;
+  bool once = false;
+
+  explicit FunctionNode(PyObject* ctx) : context(Py_NewRef(ctx)) {}
+  ~FunctionNode() override {
+    if (!context || !Py_IsInitialized()) return;
+    PyGILState_STATE gil = PyGILState_Ensure();
+    Py_DECREF(context);
+    PyGILState_Release(gil);
+  }
+  const char* name() const override { return label.c_str(); }
+  std::span<Edge> edges() override { return inputs; }
+  bool result_shape(int i, Dims& sizes, DType& dtype) override {
+    sizes = shapes[size_t(i)];
+    dtype = dtypes[size_t(i)];
+    return true;
+  }
+  void release_saved() override {
+    if (PyObject_SetAttrString(context, "_released", Py_True) < 0) PyErr_Clear();
+  }
+  void visit_python(void (*visit)(void*, void*), void* c) override { visit(context, c); }
+  void apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, bool create_graph) override {
+    Object list(ok(PyTuple_New(Py_ssize_t(grads.size()))));
+    for (size_t i = 0; i < grads.size(); i++) {
+      Tensor g = grads[i];
+      if (!g && materialize && is_differentiable(dtypes[i])) {
+        g = empty(shapes[i], dtypes[i]);
+        uint64_t zero[2] = {};
+        fill_with(g, zero);
+      }
+      PyTuple_SET_ITEM(list.get(), Py_ssize_t(i), wrap(g));
+    }
+    Object result(ok(PyObject_CallMethod(context, "_run_backward", "O", list.get())));
+    if (!PyTuple_Check(result.get())) result = Object(ok(PyTuple_Pack(1, result.get())));
+    Py_ssize_t n = PyTuple_GET_SIZE(result.get());
+    bool extra_nones = n > arguments;
+    for (Py_ssize_t i = arguments; i < n; i++) extra_nones = extra_nones && PyTuple_GET_ITEM(result.get(), i) == Py_None;
+    if (n != arguments && !extra_nones)
+      raise(PyExc_RuntimeError, str("function ", label, " returned an incorrect number of gradients (expected ", arguments, ", got ", n, ")"));
+    for (size_t k = 0; k < inputs.size(); k++) {
+      PyObject* g = PyTuple_GET_ITEM(result.get(), positions[k]);
+      if (g == Py_None) continue;
+      if (!is_tensor(g))
+        raise(PyExc_RuntimeError, str("function ", label, " returned a gradient of type ", Py_TYPE(g)->tp_name, " at position ", positions[k], ", expected a Tensor or None"));
+      out[k] = tensor_of(g);
+    }
+  }
+};
+
+// record_function(context, name, inputs, outputs, arguments, changed): gives outputs their history.
+PyObject* record_function(PyObject*, PyObject* args) {
+  return guarded([&]() -> PyObject* {
+    PyObject *context, *inputs, *outputs, *dirty;
+    const char* label;
+    int materialize;
+    if (!PyArg_ParseTuple(args, "OsOOOp", &context, &label, &inputs, &outputs, &dirty, &materialize)) throw PythonError();
+    auto* n = new FunctionNode(context);
+    NodeRef holder(n);
+    n->label = label;
+    n->materialize = materialize;
+    n->arguments = int(PyTuple_GET_SIZE(inputs));
+    for (int i = 0; i < n->arguments; i++) {
+      PyObject* o = PyTuple_GET_ITEM(inputs, i);
+      if (!is_tensor(o)) continue;
+      Tensor t = tensor_of(o);
+      n->inputs.push_back(is_differentiable(t.dtype()) ? edge_of(t) : Edge());
+      n->positions.push_back(i);
+    }
+    Py_ssize_t count = PyTuple_GET_SIZE(outputs);
+    n->result_count = uint32_t(count);
+    for (Py_ssize_t i = 0; i < count; i++) {
+      PyObject* o = PyTuple_GET_ITEM(outputs, i);
+      if (!is_tensor(o)) {
+        n->shapes.emplace_back();
+        n->dtypes.push_back(DType::Bool);
+        continue;
+      }
+      Tensor t = tensor_of(o);
+      n->shapes.emplace_back(Dims(t.sizes()));
+      n->dtypes.push_back(t.dtype());
+      if (PySequence_Contains(dirty, o) == 0 && is_differentiable(t.dtype())) set_history(t, holder, uint32_t(i));
+      else if (is_differentiable(t.dtype()) && t->requires_grad) set_history(t, holder, uint32_t(i));
+      track(t.get());
+    }
+    return wrap_node(n);
+  });
+}
+
+// ---- running ----
+std::vector<Tensor> tensors_in(PyObject* tuple) {
+  std::vector<Tensor> list;
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); i++) {
+    PyObject* o = PyTuple_GET_ITEM(tuple, i);
+    list.push_back(o == Py_None ? Tensor() : tensor_of(o));
+  }
+  return list;
+}
+
+// run_backward(roots, grads, inputs, retain_graph, create_graph, accumulate) -> tuple of cotangents
+PyObject* py_run_backward(PyObject*, PyObject* args) {
+  return guarded([&]() -> PyObject* {
+    PyObject *roots, *grads, *inputs;
+    int retain, create;
+    if (!PyArg_ParseTuple(args, "O!O!O!pp", &PyTuple_Type, &roots, &PyTuple_Type, &grads, &PyTuple_Type, &inputs, &retain, &create)) throw PythonError();
+    std::vector<Tensor> from = tensors_in(roots), given = tensors_in(grads), to = tensors_in(inputs);
+    for (size_t i = 0; i < from.size(); i++) {
+      if (!requires_grad(from[i].get())) raise(PyExc_RuntimeError, str("element ", i, " of tensors does not require grad and does not have a grad_fn"));
+      if (given[i]) continue;
+      if (from[i].numel() != 1) raise(PyExc_RuntimeError, "grad can be implicitly created only for scalar outputs");
+      given[i] = empty_like(from[i]);
+      alignas(16) char one[16];
+      store_number(one, from[i].dtype(), {1, 0});
+      fill_with(given[i], one);
+    }
+    std::vector<Tensor> result = run_backward(from, std::move(given), to, {retain != 0, create != 0, true});
+    Object tuple(ok(PyTuple_New(Py_ssize_t(result.size()))));
+    for (size_t i = 0; i < result.size(); i++) PyTuple_SET_ITEM(tuple.get(), Py_ssize_t(i), wrap(std::move(result[i])));
+    return tuple.release();
+  });
+}
+
+PyObject* py_add_hook(PyObject*, PyObject* args) {
+  return guarded([&]() -> PyObject* {
+    PyObject *o, *f;
+    int after;
+    if (!PyArg_ParseTuple(args, "OOp", &o, &f, &after)) throw PythonError();
+    Tensor t = tensor_of(o);
+    if (!requires_grad(t.get())) raise(PyExc_RuntimeError, "cannot register a hook on a tensor that doesn't require gradient");
+    auto hook = std::make_shared<PythonHook>(f);
+    hook->after_accumulate = after;
+    Node* node = edge_of(t).node();
+    int64_t id = add_tensor_hook(t, std::move(hook));
+    track(t.get());
+    // (node or None, result index, id): what removing it needs
+    return Py_BuildValue("(NiL)", node ? wrap_node(node) : Py_NewRef(Py_None), int(t->output_index), (long long)id);
+  });
+}
+PyObject* py_remove_hook(PyObject*, PyObject* args) {
+  PyObject *o, *node;
+  int index;
+  long long id;
+  if (!PyArg_ParseTuple(args, "OOiL", &o, &node, &index, &id)) return nullptr;
+  remove_tensor_hook(o == Py_None ? Tensor() : tensor_of(o), node == Py_None ? nullptr : node_of(node), uint32_t(index), id);
+  Py_RETURN_NONE;
+}
+
+PyObject* py_queue_callback(PyObject*, PyObject* f) {
+  return guarded([&]() -> PyObject* {
+    std::shared_ptr<void> keep(Py_NewRef(f), [](void* p) { Py_DECREF(static_cast<PyObject*>(p)); });
+    queue_callback(keep, [](void* p) { Object result(ok(PyObject_CallNoArgs(static_cast<PyObject*>(p)))); });
+    Py_RETURN_NONE;
+  });
+}
+
+// ---- modes ----
+PyObject* is_grad_enabled(PyObject*, PyObject*) { return PyBool_FromLong(thread_state().grad_enabled); }
+PyObject* set_grad_enabled(PyObject*, PyObject* on) {
+  bool before = std::exchange(thread_state().grad_enabled, PyObject_IsTrue(on) == 1);
+  return PyBool_FromLong(before);
+}
+PyObject* is_inference(PyObject*, PyObject*) { return PyBool_FromLong(thread_state().inference); }
+PyObject* set_inference(PyObject*, PyObject* on) {
+  bool before = std::exchange(thread_state().inference, PyObject_IsTrue(on) == 1);
+  return PyBool_FromLong(before);
+}
+PyObject* is_anomaly(PyObject*, PyObject*) { return PyBool_FromLong(thread_state().anomaly); }
+PyObject* set_anomaly(PyObject*, PyObject* on) {
+  bool before = std::exchange(thread_state().anomaly, PyObject_IsTrue(on) == 1);
+  return PyBool_FromLong(before);
+}
+
+PyObject* anomaly_module() {
+  static PyObject* module = PyImport_ImportModule("flambeau.autograd.anomaly");
+  if (!module) PyErr_Clear();
+  return module;
+}
+std::shared_ptr<void> capture_trace() {
+  PyObject* module = anomaly_module();
+  PyObject* stack = module ? PyObject_CallMethod(module, "capture", nullptr) : nullptr;
+  if (!stack) {
+    PyErr_Clear();
+    return nullptr;
+  }
+  return std::shared_ptr<void>(stack, [](void* p) { Py_DECREF(static_cast<PyObject*>(p)); });
+}
+void report_trace(Node* n) {
+  PyObject *type, *value, *traceback;
+  PyErr_Fetch(&type, &value, &traceback);
+  if (PyObject* module = anomaly_module()) {
+    Object done(PyObject_CallMethod(module, "report", "sO", n->name(), static_cast<PyObject*>(n->extra->trace.get())));
+    if (!done) PyErr_Clear();
+  }
+  PyErr_Restore(type, value, traceback);
+}
+
+PyMethodDef functions[] = {
+    {"run_backward", py_run_backward, METH_VARARGS, nullptr},
+    {"record_function", record_function, METH_VARARGS, nullptr},
+    {"add_hook", py_add_hook, METH_VARARGS, nullptr},
+    {"remove_hook", py_remove_hook, METH_VARARGS, nullptr},
+    {"queue_callback", py_queue_callback, METH_O, nullptr},
+    {"is_grad_enabled", is_grad_enabled, METH_NOARGS, "Whether operations are recorded."},
+    {"set_grad_enabled", set_grad_enabled, METH_O, nullptr},
+    {"is_inference_mode_enabled", is_inference, METH_NOARGS, "Whether inference_mode is on."},
+    {"set_inference_mode", set_inference, METH_O, nullptr},
+    {"is_anomaly_enabled", is_anomaly, METH_NOARGS, nullptr},
+    {"set_anomaly", set_anomaly, METH_O, nullptr},
+    {}};
+
+PyObject* wrap_node(Node* n) {
+  if (n->python) return Py_NewRef(static_cast<PyObject*>(n->python));
+  auto* o = PyObject_New(NodeObject, &NodeType);
+  if (!o) return nullptr;
+  n->retain();
+  o->node = n;
+  n->python = o;
+  return reinterpret_cast<PyObject*>(o);
+}
+
+}  // namespace
+
+PyObject* get_grad_fn(PyObject* o, void*) {
+  return guarded([&]() -> PyObject* {
+    requires_grad(body_of(o));  // regenerates what is stale
+    Node* n = body_of(o)->grad_fn;
+    if (!n) Py_RETURN_NONE;
+    return wrap_node(n);
+  });
+}
+
+// What the collector may know of a graph that only `t` holds: hooks' closures, contexts of custom functions, and tensors
+// that a node alone keeps. Nodes and tensors that others hold too are theirs to report.
+int visit_graph(TensorBody* t, visitproc visit, void* arg) {
+  auto visit_hooks = [&](const GradHooks& hooks) -> int {
+    for (const auto& hook : hooks.list)
+      if (void* f = hook->owner(); f && hook.use_count() == 1) Py_VISIT(static_cast<PyObject*>(f));
+    return 0;
+  };
+  if (t->extra && t->extra->hooks)
+    if (int status = visit_hooks(*t->extra->hooks)) return status;
+  if (t->extra && t->extra->grad) {
+    TensorBody* g = t->extra->grad.get();
+    if (g->refs.load() == 1 && g->python_state) Py_VISIT(header_of(g));
+  }
+  if (!t->grad_fn) return 0;
+  std::vector<Node*> stack;
+  if (t->grad_fn->refs.load() == 1) stack.push_back(t->grad_fn);
+  int status = 0;
+  size_t steps = 0;
+  while (!stack.empty() && status == 0 && steps++ < 1000000) {
+    Node* n = stack.back();
+    stack.pop_back();
+    struct Context {
+      visitproc visit;
+      void* arg;
+      int status;
+    } context{visit, arg, 0};
+    n->visit_python([](void* o, void* c) {
+      auto* x = static_cast<Context*>(c);
+      if (!x->status) x->status = x->visit(static_cast<PyObject*>(o), x->arg);
+    }, &context);
+    n->visit_saved([](TensorBody* saved, void* c) {
+      auto* x = static_cast<Context*>(c);
+      if (!x->status && saved->python_state && saved->refs.load() == 1) x->status = x->visit(header_of(saved), x->arg);
+    }, &context);
+    status = context.status;
+    if (n->extra) {
+      for (const auto& hooks : n->extra->results)
+        if (!status) status = visit_hooks(hooks);
+      for (const auto& hook : n->extra->hooks)
+        if (void* f = hook->owner(); f && !status) status = visit(static_cast<PyObject*>(f), arg);
+    }
+    for (Edge& e : n->edges())
+      if (Node* next = e.node(); next && next->refs.load() == 1) stack.push_back(next);
+  }
+  return status;
+}
+
+void clear_graph(TensorBody* t) {
+  if (t->extra) {
+    if (GradHooks* hooks = std::exchange(t->extra->hooks, nullptr)) free_hooks(hooks);
+    t->extra->grad = Tensor();
+  }
+  if (Node* n = std::exchange(t->grad_fn, nullptr)) n->release();
+}
+
+int add_autograd(PyObject* module) {
+  anomaly_hooks = {capture_trace, report_trace};
+  NodeType.tp_name = "flambeau._C.Node";
+  NodeType.tp_basicsize = sizeof(NodeObject);
+  NodeType.tp_flags = Py_TPFLAGS_DEFAULT;
+  NodeType.tp_dealloc = node_dealloc;
+  NodeType.tp_repr = node_repr;
+  NodeType.tp_methods = node_methods;
+  NodeType.tp_getset = node_getset;
+  LeafType.tp_name = "AccumulateGrad";
+  LeafType.tp_basicsize = sizeof(LeafObject);
+  LeafType.tp_flags = Py_TPFLAGS_DEFAULT;
+  LeafType.tp_dealloc = leaf_dealloc;
+  LeafType.tp_repr = leaf_repr;
+  LeafType.tp_getset = leaf_getset;
+  LeafType.tp_methods = leaf_methods;
+  if (PyType_Ready(&NodeType) < 0 || PyType_Ready(&LeafType) < 0) return -1;
+  if (PyModule_AddObjectRef(module, "Node", reinterpret_cast<PyObject*>(&NodeType)) < 0) return -1;
+  return PyModule_AddFunctions(module, functions);
+}
+
+}  // namespace flambeau::python

@@ -1,0 +1,271 @@
+// x[...] and x[...] = v: basic indices become views, tensors, lists and masks become index and index_put.
+#include "python/python.h"
+#include "tensor/copy.h"
+
+namespace flambeau::python {
+
+namespace {
+
+// One pass over the index: views applied at once, advanced indices collected at the dimensions they stand for.
+struct Parsed {
+  Tensor view;
+  std::vector<Tensor> indices;  // by dimension of `view`; null: the whole dimension
+  bool advanced = false;
+};
+
+Tensor as_index(PyObject* o) {
+  if (is_tensor(o)) return tensor_of(o);
+  Tensor t = tensor_from(o, nullptr);
+  if (t.numel() == 0 && !is_bool(t.dtype())) t = converted(t, DType::Int64);  // x[[]]
+  return t;
+}
+
+[[noreturn]] void bad_index(PyObject* o) {
+  raise(PyExc_TypeError, str("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got ",
+                             Py_TYPE(o)->tp_name, ")"));
+}
+
+// How many dimensions of the tensor an entry takes.
+int consumes(PyObject* o) {
+  if (o == Py_None || o == Py_Ellipsis || PyBool_Check(o)) return 0;
+  if (is_tensor(o)) {
+    TensorBody* t = body_of(o);
+    return is_bool(t->dtype) || t->dtype == DType::UInt8 ? t->dim : 1;
+  }
+  return 1;
+}
+
+bool is_integer(PyObject* o) {
+  if (PyBool_Check(o)) return false;
+  if (PyLong_Check(o)) return true;
+  if (is_tensor(o)) return false;
+  return PyIndex_Check(o) && !PySequence_Check(o);
+}
+
+void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
+  Tensor& t = p.view;
+  int taken = 0, dim = 0;
+  for (Py_ssize_t i = 0; i < count; i++) taken += consumes(entries[i]);
+  if (taken > t.dim())
+    raise(PyExc_IndexError, str("too many indices for tensor of dimension ", t.dim()));
+  bool seen_ellipsis = false;
+  int rank = t.dim();
+  auto put = [&](Tensor index) {
+    p.indices.resize(size_t(std::max<int>(int(p.indices.size()), dim + 1)));
+    p.indices[size_t(dim++)] = std::move(index);
+    p.advanced = true;
+  };
+  for (Py_ssize_t i = 0; i < count; i++) {
+    PyObject* o = entries[i];
+    if (is_integer(o)) {
+      Object number(ok(PyNumber_Index(o)));
+      t = ops::select(t, dim, int64_t(PyLong_AsLongLong(number.get())));
+    } else if (PySlice_Check(o)) {
+      Py_ssize_t n = Py_ssize_t(t.size(dim)), start, stop, step;
+      auto* s = reinterpret_cast<PySliceObject*>(o);
+      if (s->start == Py_None && s->stop == Py_None && s->step == Py_None) {
+        dim++;
+        continue;
+      }
+      ok(PySlice_Unpack(o, &start, &stop, &step));
+      if (step <= 0) raise(PyExc_ValueError, "step must be greater than zero");
+      PySlice_AdjustIndices(n, &start, &stop, step);
+      t = ops::slice(t, dim++, int64_t(start), int64_t(stop), int64_t(step));
+    } else if (o == Py_Ellipsis) {
+      if (seen_ellipsis) raise(PyExc_IndexError, "an index can only have a single ellipsis ('...')");
+      seen_ellipsis = true;
+      dim += rank - taken;
+    } else if (o == Py_None) {
+      t = ops::unsqueeze(t, dim++);
+    } else if (PyBool_Check(o)) {
+      t = ops::unsqueeze(t, dim);
+      Tensor mask = empty(Dims{1}, DType::Bool);
+      *mask.data_as<bool>() = o == Py_True;
+      put(mask);
+    } else if (is_tensor(o) || PySequence_Check(o)) {
+      Tensor index = as_index(o);
+      if (is_tensor(o) && index.dim() == 0 && is_integral(index.dtype()) && !is_bool(index.dtype()) && index.dtype() != DType::UInt8) {
+        t = ops::select(t, dim, load_integer(index.data(), index.dtype()));  // an integer in a tensor's clothes
+        continue;
+      }
+      bool mask = is_bool(index.dtype()) || index.dtype() == DType::UInt8;
+      if (!mask && !is_integral(index.dtype()))
+        raise(PyExc_IndexError, "tensors used as indices must be long, int, byte or bool tensors");
+      if (mask && index.dim() == 0) {
+        t = ops::unsqueeze(t, dim);
+        index = ops::unsqueeze(index, 0);
+      }
+      int extra_dims = mask ? index.dim() : 1;
+      if (mask) {
+        for (int d = 0; d < extra_dims; d++)
+          if (index.size(d) != t.size(dim + d))
+            raise(PyExc_IndexError, str("The shape of the mask ", text_of(index.sizes()), " at index ", d, " does not match the shape of the indexed tensor ",
+                                        text_of(t.sizes()), " at index ", dim + d));
+        Tensor bools = converted(index, DType::Bool);
+        if (extra_dims == 1) {
+          put(ops::reshape(ops::nonzero(bools), Dims{-1}));
+        } else {
+          Tensor places = ops::nonzero(bools);
+          for (int d = 0; d < extra_dims; d++) put(ops::contiguous(ops::select(places, 1, d)));
+        }
+      } else {
+        put(converted(index, DType::Int64));
+      }
+    } else {
+      bad_index(o);
+    }
+  }
+}
+
+Parsed parse(const Tensor& t, PyObject* index) {
+  Parsed p{t, {}, false};
+  if (PyTuple_Check(index)) apply(p, PySequence_Fast_ITEMS(index), PyTuple_GET_SIZE(index));
+  else apply(p, &index, 1);
+  return p;
+}
+
+std::vector<TensorBody*> bodies(const std::vector<Tensor>& list) {
+  std::vector<TensorBody*> result;
+  for (const Tensor& t : list) result.push_back(t.get());
+  return result;
+}
+
+Tensor value_tensor(PyObject* value, DType dtype) {
+  if (is_tensor(value)) return tensor_of(value);
+  return tensor_from(value, &dtype);
+}
+
+}  // namespace
+
+static PyObject* subscript(PyObject* self, PyObject* index) {
+  return guarded([&]() -> PyObject* {
+    if (overrides(self)) [[unlikely]] {
+      static PyObject* getitem = PyObject_GetAttrString(reinterpret_cast<PyObject*>(&TensorType), "__getitem__");
+      PyObject* args[2] = {self, index};
+      if (PyObject* result = call_override(getitem, args, 2, nullptr)) return result;
+      if (PyErr_Occurred()) throw PythonError();
+    }
+    TensorBody* b = body_of(self);
+    if (PyLong_CheckExact(index)) {
+      int64_t i = PyLong_AsLongLong(index);
+      if (b->dim == 0)
+        raise(PyExc_IndexError, "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number");
+      if (i < -b->sizes[0] || i >= b->sizes[0]) {  // the end of iteration comes this way: no C++ exception
+        PyErr_Format(PyExc_IndexError, "index %lld is out of bounds for dimension 0 with size %lld", (long long)i, (long long)b->sizes[0]);
+        return nullptr;
+      }
+      return wrap(ops::select(Value(b), 0, i));
+    }
+    Parsed p = parse(tensor_of(self), index);
+    if (p.advanced) {
+      auto list = bodies(p.indices);
+      return wrap(ops::index(p.view, std::span<TensorBody* const>(list)));
+    }
+    if (p.view.get() == b) return wrap(ops::alias(p.view));
+    return wrap(std::move(p.view));
+  });
+}
+
+static int assign_subscript(PyObject* self, PyObject* index, PyObject* value) {
+  return guarded([&]() -> int {
+    if (!value) raise(PyExc_TypeError, "Tensor does not support deleting items");
+    Tensor t = tensor_of(self);
+    Parsed p = parse(t, index);
+    if (p.advanced) {
+      auto list = bodies(p.indices);
+      Tensor v = value_tensor(value, t.dtype());
+      if (v.dtype() != t.dtype()) {
+        if (v.dim() != 0 && is_tensor(value))
+          raise(PyExc_RuntimeError, str("Index put requires the source and destination dtypes match, got ", python_name_of(t.dtype()),
+                                        " for the destination and ", python_name_of(v.dtype()), " for the source."));
+        v = ops::cast(v, t.dtype());
+      }
+      ops::index_put_(p.view, std::span<TensorBody* const>(list), v, false);
+      return 0;
+    }
+    Complex128 room;
+    Value number = is_tensor(value) ? Value() : number_of(value, room);
+    if (!number.none()) {
+      ops::fill_(p.view, number);
+      return 0;
+    }
+    Tensor v = value_tensor(value, t.dtype());
+    while (v.dim() > p.view.dim() && v.size(0) == 1) v = ops::select(v, 0, 0);  // leading ones do not matter
+    ops::copy_(p.view, v);
+    return 0;
+  });
+}
+
+static Py_ssize_t length(PyObject* self) {
+  TensorBody* t = body_of(self);
+  if (t->dim == 0) {
+    PyErr_SetString(PyExc_TypeError, "len() of a 0-d tensor");
+    return -1;
+  }
+  return Py_ssize_t(t->sizes[0]);
+}
+
+static PyObject* sequence_item(PyObject* self, Py_ssize_t i) {
+  Object index(PyLong_FromSsize_t(i));
+  return subscript(self, index.get());
+}
+
+static int contains(PyObject* self, PyObject* value) {
+  return guarded([&]() -> int {
+    if (!is_tensor(value) && !is_number(value))
+      raise(PyExc_RuntimeError, str("Tensor.__contains__ only supports Tensor or scalar, but you passed in a ", Py_TYPE(value)->tp_name, "."));
+    Object same(ok(tensor_compare(self, value, Py_EQ)));
+    Tensor any = ops::any(Value(body_of(same.get())));
+    return *any.data_as<bool>();
+  });
+}
+
+// for row in x: one select per row.
+struct IterObject {
+  PyObject_HEAD
+  PyObject* tensor;
+  int64_t at;
+};
+static PyObject* iter_next(PyObject* o) {
+  auto* self = reinterpret_cast<IterObject*>(o);
+  if (self->at >= body_of(self->tensor)->sizes[0]) return nullptr;
+  return guarded([&] { return wrap(ops::select(Value(body_of(self->tensor)), 0, self->at++)); });
+}
+static void iter_dealloc(PyObject* o) {
+  Py_DECREF(reinterpret_cast<IterObject*>(o)->tensor);
+  PyObject_Free(o);
+}
+static PyTypeObject IterType = [] {
+  PyTypeObject t = {PyVarObject_HEAD_INIT(nullptr, 0)};
+  t.tp_name = "flambeau._C.TensorIterator";
+  t.tp_basicsize = sizeof(IterObject);
+  t.tp_flags = Py_TPFLAGS_DEFAULT;
+  t.tp_iter = PyObject_SelfIter;
+  t.tp_iternext = iter_next;
+  t.tp_dealloc = iter_dealloc;
+  return t;
+}();
+
+PyObject* tensor_iter(PyObject* self) {
+  if (body_of(self)->dim == 0) {
+    PyErr_SetString(PyExc_TypeError, "iteration over a 0-d tensor");
+    return nullptr;
+  }
+  if (overrides(self)) return PySeqIter_New(self);
+  if (!IterType.tp_dict && PyType_Ready(&IterType) < 0) return nullptr;
+  auto* it = PyObject_New(IterObject, &IterType);
+  if (!it) return nullptr;
+  it->tensor = Py_NewRef(self);
+  it->at = 0;
+  return reinterpret_cast<PyObject*>(it);
+}
+
+PySequenceMethods tensor_sequence = [] {
+  PySequenceMethods s = {};
+  s.sq_item = sequence_item;
+  s.sq_contains = contains;
+  return s;
+}();
+PyMappingMethods tensor_mapping = {length, subscript, assign_subscript};
+
+}  // namespace flambeau::python

@@ -1,0 +1,437 @@
+// The descriptor that every operation is in Python: function and method at once, arguments read by the row's schema.
+#include "python/python.h"
+#include <structmember.h>
+
+namespace flambeau::python {
+
+namespace {
+
+struct OpObject {
+  PyObject_HEAD
+  vectorcallfunc vectorcall;
+  const Primitive* primitive;
+  bool in_place;
+  PyObject* name;
+  PyObject* result_type;  // structured results: made on first use
+};
+
+PyObject *str_out, *str_dtype, *str_device, *str_layout, *str_requires_grad, *str_pin_memory, *str_memory_format,
+    *str_axis, *str_keepdims, *str_names;
+
+// What conversions need to live as long as the call.
+struct Room {
+  Dims ints[4];
+  int used_ints = 0;
+  Complex128 complex[kMaxParams];
+  std::vector<TensorBody*> list;
+  std::vector<Tensor> kept;
+};
+
+[[noreturn]] void wrong_type(const Primitive& p, int i, const char* expected, PyObject* got) {
+  raise(PyExc_TypeError, str(p.name, "(): argument '", p.params[i].name, "' (position ", i + 1, ") must be ", expected, ", not ",
+                             Py_TYPE(got)->tp_name));
+}
+
+Value read_ints(const Primitive& p, int i, PyObject* o, Room& room) {
+  Dims& list = room.ints[room.used_ints++];
+  if (PyLong_Check(o)) {
+    list.push_back(PyLong_AsLongLong(o));
+  } else if (PyTuple_Check(o) || PyList_Check(o)) {
+    Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
+    for (Py_ssize_t k = 0; k < n; k++) {
+      PyObject* entry = PySequence_Fast_GET_ITEM(o, k);
+      if (PyLong_CheckExact(entry)) {
+        list.push_back(PyLong_AsLongLong(entry));
+        continue;
+      }
+      Object number(PyFloat_Check(entry) ? nullptr : PyNumber_Index(entry));
+      if (!number) {
+        PyErr_Clear();
+        raise(PyExc_TypeError, str(p.name, "(): argument '", p.params[i].name, "' (position ", i + 1, ") must be tuple of ints, but found element of type ",
+                                   Py_TYPE(entry)->tp_name, " at pos ", k));
+      }
+      list.push_back(PyLong_AsLongLong(number.get()));
+    }
+  } else if (PyIndex_Check(o)) {
+    Object number(ok(PyNumber_Index(o)));
+    list.push_back(PyLong_AsLongLong(number.get()));
+  } else {
+    wrong_type(p, i, "tuple of ints", o);
+  }
+  if (PyErr_Occurred()) throw PythonError();
+  return Value(list);
+}
+
+Value read_tensors(const Primitive& p, int i, PyObject* o, Room& room) {
+  if (!PyTuple_Check(o) && !PyList_Check(o)) wrong_type(p, i, "tuple of Tensors", o);
+  Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
+  room.list.reserve(size_t(n));
+  for (Py_ssize_t k = 0; k < n; k++) {
+    PyObject* entry = PySequence_Fast_GET_ITEM(o, k);
+    if (entry == Py_None && p.cls == Class::Indexing) room.list.push_back(nullptr);
+    else if (!is_tensor(entry))
+      raise(PyExc_TypeError, str("expected Tensor as element ", k, " in argument ", i, ", but got ", Py_TYPE(entry)->tp_name));
+    else room.list.push_back(body_of(entry));
+  }
+  return Value(std::span<TensorBody* const>(room.list));
+}
+
+Value read(const Primitive& p, int i, PyObject* o, Room& room) {
+  const Param& param = p.params[i];
+  if (o == Py_None && (param.optional || (p.cls == Class::Elementwise && i))) return Value();
+  switch (param.type) {
+    case ParamType::Tensor: {
+      if (is_tensor(o)) return Value(body_of(o));
+      if (p.cls == Class::Elementwise) {
+        Value v = number_of(o, room.complex[i]);
+        if (!v.none()) return v;
+      }
+      wrong_type(p, i, "Tensor", o);
+    }
+    case ParamType::Tensors: return read_tensors(p, i, o, room);
+    case ParamType::Number: {
+      Value v = number_of(o, room.complex[i]);
+      if (v.none() && is_tensor(o) && body_of(o)->numel == 1) {
+        Object element(ok(item(tensor_of(o))));
+        v = number_of(element.get(), room.complex[i]);
+      }
+      if (v.none()) wrong_type(p, i, "Number", o);
+      return v;
+    }
+    case ParamType::Int: {
+      if (PyLong_Check(o)) {
+        int overflow;
+        int64_t v = PyLong_AsLongLongAndOverflow(o, &overflow);
+        if (overflow) raise(PyExc_RuntimeError, "Overflow when unpacking long long");
+        return Value(v);
+      }
+      Object number(PyFloat_Check(o) ? nullptr : PyNumber_Index(o));
+      if (!number) {
+        PyErr_Clear();
+        wrong_type(p, i, "int", o);
+      }
+      return Value(int64_t(PyLong_AsLongLong(number.get())));
+    }
+    case ParamType::Float: {
+      Value v = number_of(o, room.complex[i]);
+      if (v.none() && is_tensor(o) && body_of(o)->numel == 1) {
+        Object element(ok(item(tensor_of(o))));
+        v = number_of(element.get(), room.complex[i]);
+      }
+      if (v.none() || v.kind == Kind::Complex) wrong_type(p, i, "float", o);
+      return Value(v.as_double());
+    }
+    case ParamType::Bool: {
+      if (PyBool_Check(o)) return Value(o == Py_True);
+      if (PyLong_Check(o)) return Value(PyObject_IsTrue(o) == 1);
+      Value v = number_of(o, room.complex[i]);
+      if (v.kind != Kind::Bool) wrong_type(p, i, "bool", o);
+      return v;
+    }
+    case ParamType::Ints:
+    case ParamType::Dims: return read_ints(p, i, o, room);
+    case ParamType::DType:
+      if (!is_dtype(o)) wrong_type(p, i, "torch.dtype", o);
+      return Value(dtype_of_object(o));
+    case ParamType::Text: {
+      Py_ssize_t n;
+      const char* text = nullptr;
+      if (PyUnicode_Check(o)) {
+        text = PyUnicode_AsUTF8AndSize(o, &n);
+      } else if (PyObject_HasAttrString(o, "name")) {  // memory formats and layouts
+        Object name(PyObject_GetAttrString(o, "name"));
+        text = PyUnicode_AsUTF8AndSize(name.get(), &n);
+      }
+      if (!text) wrong_type(p, i, "str", o);
+      return Value(std::string_view(text, size_t(n)));
+    }
+    case ParamType::Generator:
+      if (!PyObject_TypeCheck(o, &GeneratorType)) wrong_type(p, i, "torch.Generator", o);
+      return Value(reinterpret_cast<GeneratorObject*>(o)->generator);
+  }
+  __builtin_unreachable();
+}
+
+int find_param(const Primitive& p, PyObject* key) {
+  for (int i = 0; i < p.param_count; i++)
+    if (PyUnicode_CompareWithASCIIString(key, p.params[i].name) == 0) return i;
+  // NumPy's words for the same things.
+  const char* other = PyUnicode_Compare(key, str_axis) == 0 ? "dim" : PyUnicode_Compare(key, str_keepdims) == 0 ? "keepdim" : nullptr;
+  if (!other) {
+    if (PyUnicode_CompareWithASCIIString(key, "self") == 0 && p.param_count) return 0;
+    return -1;
+  }
+  for (int i = 0; i < p.param_count; i++)
+    if (std::string_view(p.params[i].name) == other) return i;
+  return -1;
+}
+
+struct Options {  // keywords that classes of rows share
+  PyObject* out = nullptr;
+  bool requires_grad = false;
+};
+
+// Factories take where and how to make the tensor; there is one place and one way so far.
+bool factory_option(const Primitive& p, PyObject* key, PyObject* value, Options& options) {
+  if (PyUnicode_Compare(key, str_requires_grad) == 0) {
+    options.requires_grad = PyObject_IsTrue(value) == 1;
+    return true;
+  }
+  if (PyUnicode_Compare(key, str_device) == 0) {
+    if (value == Py_None || value == cpu_device) return true;
+    Object text(PyObject_Str(value));
+    std::string name = text ? PyUnicode_AsUTF8(text.get()) : "";
+    if (name == "cpu" || name == "cpu:0") return true;
+    raise(PyExc_RuntimeError, str("Torch not compiled with CUDA enabled\n", p.name, ": expected device cpu; got ", name));
+  }
+  return PyUnicode_Compare(key, str_layout) == 0 || PyUnicode_Compare(key, str_pin_memory) == 0 ||
+         PyUnicode_Compare(key, str_memory_format) == 0 || PyUnicode_Compare(key, str_names) == 0;
+}
+
+int positional_count(const Primitive& p) {
+  int n = 0;
+  while (n < p.param_count && !p.params[n].keyword_only) n++;
+  return n;
+}
+
+void parse(const Primitive& p, PyObject* const* args, Py_ssize_t count, PyObject* names, Value* values, Room& room, Options& options) {
+  uint32_t seen = 0;
+  int positional = positional_count(p);
+  for (Py_ssize_t k = 0; k < count; k++) {
+    // The last positional list of ints may be spelled out: view(2, 3).
+    if (k == positional - 1 && p.params[k].type == ParamType::Ints && (PyLong_Check(args[k]) || PyIndex_Check(args[k])) &&
+        !PyTuple_Check(args[k])) {
+      Dims& list = room.ints[room.used_ints++];
+      for (; k < count; k++) {
+        Object number(PyFloat_Check(args[k]) ? nullptr : PyNumber_Index(args[k]));
+        if (!number) {
+          PyErr_Clear();
+          wrong_type(p, positional - 1, "tuple of ints", args[k]);
+        }
+        list.push_back(PyLong_AsLongLong(number.get()));
+      }
+      values[positional - 1] = Value(list);
+      seen |= 1u << (positional - 1);
+      break;
+    }
+    if (k >= positional)
+      raise(PyExc_TypeError, str(p.name, "() takes ", positional, " positional argument", positional == 1 ? "" : "s", " but ", count,
+                                 count == 1 ? " was given" : " were given"));
+    values[k] = read(p, int(k), args[k], room);
+    seen |= 1u << k;
+  }
+  if (names) {
+    for (Py_ssize_t n = 0; n < PyTuple_GET_SIZE(names); n++) {
+      PyObject *key = PyTuple_GET_ITEM(names, n), *value = args[count + n];
+      int i = find_param(p, key);
+      if (i < 0) {
+        if (PyUnicode_Compare(key, str_out) == 0) {
+          if (value != Py_None) options.out = value;
+          continue;
+        }
+        if ((p.cls == Class::Creation || p.cls == Class::Composite || p.cls == Class::Random) && factory_option(p, key, value, options)) continue;
+        raise(PyExc_TypeError, str(p.name, "() got an unexpected keyword argument '", PyUnicode_AsUTF8(key), "'"));
+      }
+      if (seen >> i & 1)
+        raise(PyExc_TypeError, str(p.name, "() got multiple values for argument '", p.params[i].name, "'"));
+      if (value == Py_None && p.params[i].has_default) values[i] = p.params[i].optional ? Value() : p.params[i].fallback;
+      else values[i] = read(p, i, value, room);
+      seen |= 1u << i;
+    }
+  }
+  for (int i = 0; i < p.param_count; i++) {
+    if (seen >> i & 1) continue;
+    if (!p.params[i].has_default)
+      raise(PyExc_TypeError, str(p.name, "() missing 1 required positional argument: '", p.params[i].name, "'"));
+    values[i] = p.params[i].fallback;
+  }
+}
+
+PyObject* structured(OpObject* op, Tensor* results, int count) {
+  const Primitive& p = *op->primitive;
+  if (!op->result_type) {
+    std::vector<PyStructSequence_Field> fields;
+    for (int i = 0; i < count; i++) fields.push_back({p.result_names[i], nullptr});
+    fields.push_back({nullptr, nullptr});
+    static std::deque<std::string> type_names;
+    type_names.push_back(str("torch.return_types.", p.name));
+    PyStructSequence_Desc desc{type_names.back().c_str(), p.doc, fields.data(), count};
+    op->result_type = ok(reinterpret_cast<PyObject*>(PyStructSequence_NewType(&desc)));
+  }
+  PyObject* tuple = ok(PyStructSequence_New(reinterpret_cast<PyTypeObject*>(op->result_type)));
+  for (int i = 0; i < count; i++) PyStructSequence_SET_ITEM(tuple, i, wrap(std::move(results[i])));
+  return tuple;
+}
+
+void read_out(const Primitive& p, PyObject* out, Tensor* results) {
+  if (p.result_count == 1 && is_tensor(out)) {
+    results[0] = tensor_of(out);
+    return;
+  }
+  Object list(PySequence_Fast(out, "argument 'out' must be Tensor or a tuple of Tensors"));
+  if (!list) throw PythonError();
+  if (PySequence_Fast_GET_SIZE(list.get()) != p.result_count)
+    raise(PyExc_TypeError, str(p.name, "(): expected ", p.result_count, " tensors in out=, got ", PySequence_Fast_GET_SIZE(list.get())));
+  for (int i = 0; i < p.result_count; i++) {
+    PyObject* entry = PySequence_Fast_GET_ITEM(list.get(), i);
+    if (!is_tensor(entry)) raise(PyExc_TypeError, str(p.name, "(): argument 'out' must be Tensor, not ", Py_TYPE(entry)->tp_name));
+    results[i] = tensor_of(entry);
+  }
+}
+
+bool any_override(PyObject* const* args, Py_ssize_t count) {
+  for (Py_ssize_t k = 0; k < count; k++) {
+    PyObject* o = args[k];
+    if (Py_TYPE(o) == &TensorType) continue;
+    if (is_tensor(o) && overrides(o)) return true;
+    if (PyList_CheckExact(o) || PyTuple_CheckExact(o)) {
+      Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
+      PyObject** items = PySequence_Fast_ITEMS(o);
+      for (Py_ssize_t i = 0; i < n; i++) {
+        if (PyLong_CheckExact(items[i]) || Py_TYPE(items[i]) == &TensorType) continue;
+        if (is_tensor(items[i]) && overrides(items[i])) return true;
+      }
+    }
+  }
+  return false;
+}
+
+PyObject* op_call(PyObject* self, PyObject* const* args, size_t flags, PyObject* names) {
+  auto* op = reinterpret_cast<OpObject*>(self);
+  const Primitive& p = *op->primitive;
+  Py_ssize_t count = PyVectorcall_NARGS(flags), total = count + (names ? PyTuple_GET_SIZE(names) : 0);
+  return guarded([&]() -> PyObject* {
+    if (any_override(args, total)) [[unlikely]] {
+      if (PyObject* result = call_override(self, args, size_t(count), names)) return result;
+      if (PyErr_Occurred()) throw PythonError();
+    }
+    Value values[kMaxParams];
+    Room room;
+    Options options;
+    parse(p, args, count, names, values, room, options);
+    if (op->in_place) {
+      call_in_place(p, values);
+      PyObject* target = count ? args[0] : args[0];
+      return Py_NewRef(target);
+    }
+    Tensor results[kMaxResults];
+    if (options.out) {
+      read_out(p, options.out, results);
+      call_out(p, values, results);
+      if (p.result_count == 1) return Py_NewRef(is_tensor(options.out) ? options.out : PySequence_Fast_GET_ITEM(options.out, 0));
+    } else {
+      call(p, values, results);
+      if (options.requires_grad) {
+        if (!is_differentiable(results[0].dtype()))
+          raise(PyExc_RuntimeError, "Only Tensors of floating point and complex dtype can require gradients");
+        results[0]->requires_grad = true;
+      }
+    }
+    if (p.result_count == 1) return wrap(std::move(results[0]));
+    if (p.result_names) return structured(op, results, p.result_count);
+    PyObject* tuple = ok(PyTuple_New(p.result_count));
+    for (int i = 0; i < p.result_count; i++) PyTuple_SET_ITEM(tuple, i, wrap(std::move(results[i])));
+    return tuple;
+  });
+}
+
+PyObject* op_get(PyObject* self, PyObject* instance, PyObject*) {
+  if (!instance || instance == Py_None) return Py_NewRef(self);
+  return PyMethod_New(self, instance);
+}
+PyObject* op_repr(PyObject* self) {
+  return PyUnicode_FromFormat("<operation %U of flambeau>", reinterpret_cast<OpObject*>(self)->name);
+}
+PyObject* op_doc(PyObject* self, void*) { return PyUnicode_FromString(reinterpret_cast<OpObject*>(self)->primitive->doc); }
+PyObject* op_reduce(PyObject* self, PyObject*) { return Py_NewRef(reinterpret_cast<OpObject*>(self)->name); }
+
+std::string default_text(const Value& v) {
+  if (v.kind == Kind::Double) {
+    Object number(PyFloat_FromDouble(v.real));
+    Object text(PyObject_Repr(number.get()));
+    return PyUnicode_AsUTF8(text.get());
+  }
+  return v.kind == Kind::Ints ? "()" : describe(v);
+}
+
+// For help() and inspect.signature: derived from the schema.
+PyObject* op_text_signature(PyObject* self, void*) {
+  const Primitive& p = *reinterpret_cast<OpObject*>(self)->primitive;
+  std::string text = "(";
+  bool starred = false;
+  for (int i = 0; i < p.param_count; i++) {
+    if (i) text += ", ";
+    if (p.params[i].keyword_only && !starred) {
+      text += "*, ";
+      starred = true;
+    }
+    text += p.params[i].name;
+    if (p.params[i].has_default) text += "=" + default_text(p.params[i].fallback);
+  }
+  return PyUnicode_FromString((text + ")").c_str());
+}
+
+PyMemberDef op_members[] = {{"__name__", T_OBJECT, offsetof(OpObject, name), READONLY, nullptr},
+                            {"__qualname__", T_OBJECT, offsetof(OpObject, name), READONLY, nullptr},
+                            {}};
+PyGetSetDef op_getset[] = {{"__doc__", op_doc, nullptr, nullptr, nullptr},
+                           {"__text_signature__", op_text_signature, nullptr, nullptr, nullptr},
+                           {}};
+PyMethodDef op_methods[] = {{"__reduce__", op_reduce, METH_NOARGS, nullptr}, {}};
+PyTypeObject OpType = {PyVarObject_HEAD_INIT(nullptr, 0)};
+
+}  // namespace
+
+PyObject* make_op(const Primitive& p, bool in_place) {
+  auto* op = PyObject_New(OpObject, &OpType);
+  if (!op) return nullptr;
+  op->vectorcall = op_call;
+  op->primitive = &p;
+  op->in_place = in_place;
+  op->name = PyUnicode_FromFormat(in_place ? "%s_" : "%s", p.name);
+  op->result_type = nullptr;
+  return reinterpret_cast<PyObject*>(op);
+}
+
+// _C.ops: name -> operation, for every row; _C.public: where the rows say that they are seen.
+int add_ops(PyObject* module) {
+  OpType.tp_name = "flambeau._C.Operation";
+  OpType.tp_basicsize = sizeof(OpObject);
+  OpType.tp_vectorcall_offset = offsetof(OpObject, vectorcall);
+  OpType.tp_call = PyVectorcall_Call;
+  OpType.tp_descr_get = op_get;
+  OpType.tp_repr = op_repr;
+  OpType.tp_members = op_members;
+  OpType.tp_getset = op_getset;
+  OpType.tp_methods = op_methods;
+  OpType.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR;
+  if (PyType_Ready(&OpType) < 0) return -1;
+  for (auto [slot, text] : {std::pair{&str_out, "out"}, {&str_dtype, "dtype"}, {&str_device, "device"}, {&str_layout, "layout"},
+                            {&str_requires_grad, "requires_grad"}, {&str_pin_memory, "pin_memory"}, {&str_names, "names"},
+                            {&str_memory_format, "memory_format"}, {&str_axis, "axis"}, {&str_keepdims, "keepdims"}})
+    *slot = PyUnicode_InternFromString(text);
+  static constexpr const char* classes[] = {"elementwise", "reduction", "view", "contraction", "indexing", "scan",
+                                            "random", "movement", "creation", "kernel", "composite"};
+  Object all(PyDict_New()), visible(PyList_New(0));
+  for (const Primitive& p : primitives()) {
+    Object op(make_op(p, false)), in_place(p.inplace ? make_op(p, true) : nullptr);
+    if (!op || PyDict_SetItemString(all.get(), p.name, op.get()) < 0) return -1;
+    if (in_place && PyDict_SetItemString(all.get(), str(p.name, "_").c_str(), in_place.get()) < 0) return -1;
+    // (name, namespace, operation, in-place operation or None, is function, is method, class)
+    auto show = [&](const char* name, const char* space) {
+      Object entry(Py_BuildValue("(ssOOiis)", name, space, op.get(), in_place ? in_place.get() : Py_None, int(p.function), int(p.method), classes[int(p.cls)]));
+      return entry && PyList_Append(visible.get(), entry.get()) == 0;
+    };
+    if (!show(p.name, p.space)) return -1;
+    for (const char* const* alias = p.aliases; alias && *alias; alias++) {
+      std::string_view text(*alias);
+      size_t dot = text.rfind('.');
+      std::string space(dot == text.npos ? "" : text.substr(0, dot));
+      if (!show(dot == text.npos ? *alias : *alias + dot + 1, space.c_str())) return -1;
+    }
+  }
+  if (PyModule_AddObjectRef(module, "operations", visible.get()) < 0) return -1;
+  return PyModule_AddObjectRef(module, "ops", all.get());
+}
+
+}  // namespace flambeau::python

@@ -1,0 +1,231 @@
+// Making, sharing and freeing storages and tensor bodies.
+#include "tensor/tensor.h"
+#include <cstring>
+
+namespace flambeau {
+
+bool (*python_dispose)(TensorBody*) = nullptr;
+void (*release_node)(Node*) = nullptr;
+void (*free_hooks)(GradHooks*) = nullptr;
+
+// ---- storage ----
+static Storage* new_storage() { return new (allocate(sizeof(Storage))) Storage; }
+
+Ref<Storage> make_storage(size_t bytes) {
+  Ref<Storage> s(new_storage());
+  s->data = static_cast<char*>(allocate(bytes));
+  s->bytes = bytes;
+  return s;
+}
+
+Ref<Storage> borrow_storage(void* data, size_t bytes, void (*free)(void*), void* context) {
+  Ref<Storage> s(new_storage());
+  s->data = static_cast<char*>(data);
+  s->bytes = bytes;
+  s->free = free;
+  s->context = context;
+  return s;
+}
+
+void Storage::destroy() {
+  if (free) free(context);
+  else if (data) deallocate(data, bytes);
+  this->~Storage();
+  deallocate(this, sizeof(Storage));
+}
+
+// ---- bodies ----
+static TensorBody* new_body(DType dtype) {
+  auto* t = static_cast<TensorBody*>(allocate(sizeof(TensorBody)));
+  std::memset(static_cast<void*>(t), 0, offsetof(TensorBody, inline_dims));
+  t->refs.store(1, std::memory_order_relaxed);
+  t->dtype = dtype;
+  t->sizes = t->inline_dims;
+  return t;
+}
+
+static bool geometry_contiguous(Ints sizes, Ints strides) {
+  int64_t expected = 1;
+  for (int i = int(sizes.size()) - 1; i >= 0; i--) {
+    if (sizes[i] == 0) return true;
+    if (sizes[i] != 1) {
+      if (strides[i] != expected) return false;
+      expected *= sizes[i];
+    }
+  }
+  return true;
+}
+
+static int64_t* room_for_dims(TensorBody* t, int dim) {
+  if (t->sizes != t->inline_dims) deallocate(t->sizes, size_t(t->dim) * 2 * sizeof(int64_t));
+  t->dim = uint8_t(dim);
+  t->sizes = dim <= TensorBody::kInlineDims ? t->inline_dims
+                                            : static_cast<int64_t*>(allocate(size_t(dim) * 2 * sizeof(int64_t)));
+  return t->sizes;
+}
+
+void set_geometry(TensorBody* t, Ints sizes, Ints strides) {
+  check(sizes.size() <= kMaxDims, "tensors have at most ", kMaxDims, " dimensions, got ", sizes.size());
+  Dims held_sizes(sizes), held_strides(strides);  // they may be t's own
+  room_for_dims(t, int(sizes.size()));
+  std::copy(held_sizes.begin(), held_sizes.end(), t->sizes);
+  std::copy(held_strides.begin(), held_strides.end(), t->sizes + t->dim);
+  t->numel = product(held_sizes);
+  t->contiguous = geometry_contiguous(held_sizes, held_strides);
+}
+
+static int64_t checked_bytes(Ints sizes, DType dtype) {
+  int64_t n = int64_t(item_size(dtype));
+  for (int64_t s : sizes) {
+    if (s < 0) fail(ErrorKind::Runtime, "Trying to create tensor with negative dimension ", s, ": ", text_of(sizes));
+    if (__builtin_mul_overflow(n, s, &n))
+      fail(ErrorKind::Runtime, "Storage size calculation overflowed with sizes=", text_of(sizes));
+  }
+  return n;
+}
+
+Tensor empty(Ints sizes, DType dtype) {
+  check(sizes.size() <= kMaxDims, "tensors have at most ", kMaxDims, " dimensions, got ", sizes.size());
+  int64_t bytes = checked_bytes(sizes, dtype);
+  Ref<Storage> storage = make_storage(size_t(bytes));
+  TensorBody* t = new_body(dtype);
+  int64_t* out = room_for_dims(t, int(sizes.size()));
+  int64_t step = 1, n = 1;
+  for (int i = t->dim - 1; i >= 0; i--) {
+    out[i] = sizes[i];
+    out[i + t->dim] = step;
+    step *= std::max<int64_t>(sizes[i], 1);
+    n *= sizes[i];
+  }
+  t->numel = n;
+  t->contiguous = true;
+  t->data = storage->data;
+  t->storage = storage.detach();
+  return Tensor(t);
+}
+
+Tensor tensor_over(Ref<Storage> storage, DType dtype, Ints sizes, Ints strides, int64_t offset) {
+  TensorBody* t = new_body(dtype);
+  Tensor result(t);
+  set_geometry(t, sizes, strides);
+  t->data = storage->data + offset * int64_t(item_size(dtype));
+  t->storage = storage.detach();
+  return result;
+}
+
+Tensor make_view(const Tensor& of, Ints sizes, Ints strides, int64_t offset) {
+  return tensor_over(Ref<Storage>::share(of.storage()), of.dtype(), sizes, strides, offset);
+}
+
+static int64_t extent(Ints sizes, Ints strides) {  // elements from the first to one past the last
+  int64_t last = 1;
+  for (size_t i = 0; i < sizes.size(); i++) {
+    if (sizes[i] == 0) return 0;
+    last += (sizes[i] - 1) * strides[i];
+  }
+  return last;
+}
+
+Tensor empty_strided(Ints sizes, Ints strides, DType dtype) {
+  checked_bytes(sizes, dtype);
+  return tensor_over(make_storage(size_t(extent(sizes, strides)) * item_size(dtype)), dtype, sizes, strides, 0);
+}
+
+Tensor empty_like(const Tensor& t) {
+  if (t.contiguous() || !dense(t)) return empty(t.sizes(), t.dtype());
+  return empty_strided(t.sizes(), t.strides(), t.dtype());
+}
+
+void TensorBody::destroy() {
+  // The last reference went. A Python side that carries state of its own (a subclass, attributes, weak references) goes
+  // through Python's own deallocation, which ends here again with that state gone.
+  if (python_state && python_dispose && python_dispose(this)) return;
+  if (grad_fn) release_node(grad_fn);
+  if (extra) {
+    if (extra->hooks) free_hooks(extra->hooks);
+    extra->~TensorExtra();
+    deallocate(extra, sizeof(TensorExtra));
+  }
+  if (base) base->release();
+  if (storage) storage->release();
+  if (sizes != inline_dims) deallocate(sizes, size_t(dim) * 2 * sizeof(int64_t));
+  deallocate(this, sizeof(TensorBody));
+}
+
+TensorExtra& extra(TensorBody* t) {
+  if (!t->extra) t->extra = new (allocate(sizeof(TensorExtra))) TensorExtra;
+  return *t->extra;
+}
+
+void set_data(const Tensor& t, const Tensor& other) {
+  TensorBody* body = t.get();
+  Ref<Storage> old(body->storage);
+  body->storage = Ref<Storage>::share(other.storage()).detach();
+  body->data = other.data();
+  body->dtype = other.dtype();
+  set_geometry(body, other.sizes(), other.strides());
+}
+
+void resize_(const Tensor& t, Ints sizes) {
+  TensorBody* body = t.get();
+  Dims strides = contiguous_strides(sizes);
+  size_t needed = size_t(checked_bytes(sizes, t.dtype()));
+  size_t offset = size_t(body->data - body->storage->data);
+  if (needed && offset + needed > body->storage->bytes) {
+    check(body->storage->owned(), "Trying to resize storage that is not resizable");
+    Storage* s = body->storage;
+    size_t bytes = offset + needed;
+    auto* grown = static_cast<char*>(allocate(bytes));
+    std::memcpy(grown, s->data, std::min(s->bytes, bytes));
+    deallocate(s->data, s->bytes);
+    s->data = grown;
+    s->bytes = bytes;
+    body->data = grown + offset;
+  }
+  set_geometry(body, sizes, strides);
+}
+
+// ---- questions ----
+bool same_storage(const Tensor& a, const Tensor& b) { return a.storage() == b.storage(); }
+
+bool dense(const Tensor& t) {
+  if (t.contiguous()) return true;
+  return extent(t.sizes(), t.strides()) == t.numel() && !may_self_overlap(t);
+}
+
+bool may_self_overlap(const Tensor& t) {
+  if (t.contiguous()) return false;
+  // Sorted by stride, each dimension must step over all that the smaller ones reach.
+  int order[kMaxDims], n = 0;
+  for (int i = 0; i < t.dim(); i++) {
+    if (t.size(i) == 0) return false;
+    if (t.size(i) != 1) order[n++] = i;
+  }
+  std::sort(order, order + n, [&](int a, int b) { return t.stride(a) < t.stride(b); });
+  int64_t reach = 0;
+  for (int k = 0; k < n; k++) {
+    if (t.stride(order[k]) <= reach) return true;
+    reach += (t.size(order[k]) - 1) * t.stride(order[k]);
+  }
+  return false;
+}
+
+bool partial_overlap(const Tensor& out, const Tensor& in) {
+  if (out.storage() != in.storage() || !out.numel() || !in.numel()) return false;
+  if (out.data() == in.data() && equal(out.sizes(), in.sizes()) && equal(out.strides(), in.strides()) &&
+      out.dtype() == in.dtype())
+    return false;
+  const char* out_end = out.data() + extent(out.sizes(), out.strides()) * int64_t(item_size(out.dtype()));
+  const char* in_end = in.data() + extent(in.sizes(), in.strides()) * int64_t(item_size(in.dtype()));
+  return out.data() < in_end && in.data() < out_end;
+}
+
+bool readable_past_end(const TensorBody* t) {
+  size_t bytes = size_t(t->numel) * item_size(t->dtype);
+  size_t padded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  return t->storage->owned() && size_t(t->data - t->storage->data) + padded <= t->storage->capacity();
+}
+
+std::string describe(const Tensor& t) { return t ? shape_text(t.sizes()) + " " + name_of(t.dtype()) : "None"; }
+
+}  // namespace flambeau

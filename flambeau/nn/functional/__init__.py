@@ -1,0 +1,43 @@
+"""``flambeau.nn.functional``: the functions behind the layers, usually imported as ``F``.
+
+Each file is one family; functions that are a primitive as it is are looked up at their first use.
+"""
+
+# ruff: noqa: F403
+from __future__ import annotations
+
+from . import activation, attention, conv, distance, embedding, interpolation, loss, norm, padding, pooling, recurrent
+from . import dropout as _dropout
+from ._primitives import DIRECT, resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_rooms = (activation, attention, conv, distance, _dropout, embedding, interpolation, loss, norm, padding, pooling)
+__all__ = sorted([*DIRECT, *(name for room in _rooms for name in room.__all__)])
+del _rooms
+
+from .activation import *  # noqa: E402
+from .attention import *  # noqa: E402
+from .conv import *  # noqa: E402
+from .distance import *  # noqa: E402
+from .dropout import *  # noqa: E402
+from .embedding import *  # noqa: E402
+from .interpolation import *  # noqa: E402
+from .loss import *  # noqa: E402
+from .norm import *  # noqa: E402
+from .padding import *  # noqa: E402
+from .pooling import *  # noqa: E402
+
+
+def __getattr__(name: str) -> Any:
+    if name in DIRECT:
+        function = resolve(name)
+        globals()[name] = function
+        return function
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *DIRECT})

@@ -1,0 +1,5 @@
+"""The place where programs look for DistributedSampler."""
+
+from flambeau.utils.data.sampler import DistributedSampler
+
+__all__ = ["DistributedSampler"]
