@@ -27,6 +27,11 @@ struct Room {
   std::vector<Tensor> kept;
 };
 
+union ValueRoom {
+  ValueRoom() {}
+  Value values[kMaxParams];
+};
+
 [[noreturn]] void wrong_type(const Primitive& p, int i, const char* expected, PyObject* got) {
   raise(PyExc_TypeError, str(p.name, "(): argument '", p.params[i].name, "' (position ", i + 1, ") must be ", expected, ", not ",
                              Py_TYPE(got)->tp_name));
@@ -305,7 +310,8 @@ PyObject* op_call(PyObject* self, PyObject* const* args, size_t flags, PyObject*
       if (PyObject* result = call_override(self, args, size_t(count), names)) return result;
       if (PyErr_Occurred()) throw PythonError();
     }
-    Value values[kMaxParams];
+    ValueRoom list;  // parse() writes every one that is read
+    Value* values = list.values;
     Room room;
     Options options;
     parse(p, args, count, names, values, room, options);
