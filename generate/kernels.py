@@ -68,7 +68,7 @@ class Writer:
         return OPERATORS[node.op][0].format(*args)
 
 
-def number(value: bool | int | float) -> str:
+def number(value: bool | float) -> str:
     if value != value:
         return "__builtin_nan(\"\")"
     if value in (float("inf"), float("-inf")):
@@ -180,7 +180,7 @@ def table_file(families: dict[str, list[Row]]) -> str:
     """elementwise_loops(name): the tables of the chosen instruction set, the scalar loops filled in."""
     names = [f"k{camel(f)}{d}" for f in families for d in ("Forward", "Backward")]
     scalars = [f"k{camel(f)}Scalar{d}" for f in families for d in ("Forward", "Backward")]
-    declare = lambda names: " ".join(f"extern const Loop {n}[][kDTypes];" for n in names)  # noqa: E731
+    declare = lambda names: " ".join(f"extern const Loop {n}[][kDTypes];" for n in names)
     lines = ["// Generated from rows/; edits are lost. Finds the loops of a row for the instruction set of this process.",
              '#include "kernels/cpu/elementwise.h"', '#include "base/cpu.h"', "#include <algorithm>", "#include <cstring>",
              "", "namespace flambeau {", "", "namespace kernels {", "#if defined(__x86_64__)"]  # fmt: skip
@@ -191,7 +191,7 @@ def table_file(families: dict[str, list[Row]]) -> str:
               "struct Family {", "  const Loop (*forward)[kDTypes];", "  const Loop (*backward)[kDTypes];", "};",
               "", "struct RowEntry {", "  const char* name;", "  int family, index;", "  uint16_t saved, cotangents;",
               "  uint8_t operands;", "};", ""]  # fmt: skip
-    each = lambda space: ", ".join(f"{{kernels::{space}::k{camel(f)}Forward, kernels::{space}::k{camel(f)}Backward}}" for f in families)  # noqa: E731
+    each = lambda space: ", ".join(f"{{kernels::{space}::k{camel(f)}Forward, kernels::{space}::k{camel(f)}Backward}}" for f in families)
     lines += ["#if defined(__x86_64__)",
               *(f"const Family k{isa.upper()}[] = {{{each(isa)}}};" for isa in ("v2", "v3", "v4")),
               "const Family* chosen() { return chosen_isa() == Isa::V4 ? kV4 : chosen_isa() == Isa::V3 ? kV3 : kV2; }",

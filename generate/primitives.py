@@ -126,7 +126,9 @@ def param(p: Param) -> str:
 
 
 def entry(row: Row) -> str:
-    return "" if row.cls == "elementwise" else row.kernel or identifier(row.name)
+    if row.cls == "elementwise":
+        return ""
+    return "reduce" if row.reduce else row.kernel or identifier(row.name)
 
 
 def vjp_names(row: Row) -> tuple[str, str]:
@@ -187,5 +189,7 @@ def primitive(i: int, row: Row) -> str:
         str(len(row.params)), str(len(row.outputs)), f"results_{i}" if len(row.outputs) > 1 else "nullptr",
         f"Class::{row.cls.capitalize()}", *(str(f).lower() for f in flags),
         f"aliases_{i}" if row.aliases else "nullptr", quoted(row.namespace), str(sum(1 << DTYPES.index(d) for d in row.dtypes)),
-        str(arguments), str(results), bits(row, row.linear), bits(row, row.bilinear), loops, run,
+        str(arguments), str(results), bits(row, row.linear), bits(row, row.bilinear), loops,
+        f"reduce_kernels({quoted(row.name)})" if row.reduce else "nullptr",
+        str(row.empty_fails).lower(), run,
         f"vjps::{composed}" if composed else "nullptr", fused]) + "},")  # fmt: skip

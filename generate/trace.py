@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from generate.intrinsics import INTRINSICS, OPERATORS
-from rows.row import COMPLEX, INTEGRAL, BOOL, Row, RowError
+from rows.row import BOOL, COMPLEX, INTEGRAL, Row, RowError
 
 RANK = {"const": 0, "real": 1, "value": 2, "complex": 3, "any": 4}  # the kind of a sum is the greater of its terms'
 COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
@@ -30,7 +30,7 @@ COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 class Expr:
     """A node of a traced formula; Python's operators on it make more nodes."""
 
-    __slots__ = ("graph", "op", "args", "value", "kind", "index")
+    __slots__ = ("args", "graph", "index", "kind", "op", "value")
 
     def __init__(self, graph: Graph, op: str, args: tuple[Any, ...], value: Any, kind: str, index: int) -> None:
         self.graph, self.op, self.args, self.value, self.kind, self.index = graph, op, args, value, kind, index
@@ -230,7 +230,7 @@ class Trace:
             mine = frozenset({"complex64": "float32", "complex128": "float64"}.get(d, d) for d in dtypes) if real else dtypes
             if node.op == "const":
                 whole = dtypes & (INTEGRAL | BOOL)
-                if isinstance(node.value, float) and not node.value.is_integer() and whole:
+                if isinstance(node.value, float) and not node.value.is_integer() and abs(node.value) != float("inf") and whole:
                     self.graph.fail(f"the constant {node.value} in a formula for {', '.join(sorted(whole))}")
             elif node.op.startswith("m."):
                 if missing := mine - INTRINSICS[node.op[2:]].dtypes:

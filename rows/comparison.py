@@ -1,7 +1,7 @@
 """Comparison, choice, logic, bits."""
 
 from rows.formula import P, m, where
-from rows.row import ALL, BOOL, COMPLEX, FLOAT, INTEGRAL, REAL, elementwise
+from rows.row import ALL, BOOL, INTEGRAL, REAL, elementwise
 
 
 def comparison(name, dtypes, formula, sign, aliases, doc):

@@ -2,7 +2,7 @@
 
 from rows.arithmetic import zero
 from rows.formula import P, m, where
-from rows.row import ALL, COMPLEX, FLOAT, NUMBER, REAL, BOOL, elementwise
+from rows.row import ALL, BOOL, COMPLEX, FLOAT, NUMBER, REAL, elementwise
 
 elementwise("abs", "input", NUMBER, m.abs,
     lambda g, input: g * P.sgn(input),

@@ -82,12 +82,14 @@ class Row:
     grad: Callable | None = None  # lambda g, <names of parameters, `result`>: a cotangent, or one per tensor parameter
     jvp: Callable | None = None  # tangent rule where grad is not linear in g over the complex numbers
     promote: str = "common"  # common | float | none
-    result: str = "same"  # same | bool | real | complex | a dtype name
+    result: str = "same"  # same | bool | real | complex | wide (int64 for whole numbers and bool) | a dtype name
     holomorphic: bool = True  # False: grad sees the saved values as they are, not their conjugates
     kernel: str | None = None
     rule: Any = None
     vjp: str = ""  # the C++ function of the gradient, where no formula can say it
+    widened: frozenset[str] = frozenset()  # reductions with wide results: types that callers convert to int64 first
     saves: tuple[str, ...] = ()  # with vjp: the parameters and results whose values it reads
+    empty_fails: bool = False  # reduction: there is no value over no elements
     divides: bool = False  # elementwise: integer operand 1 may not be zero
     linear: tuple[str, ...] = ()
     bilinear: tuple[str, ...] = ()

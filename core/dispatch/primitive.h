@@ -3,6 +3,7 @@
 #include <vector>
 #include "dispatch/value.h"
 #include "kernels/cpu/elementwise.h"
+#include "kernels/cpu/reduction.h"
 
 namespace flambeau {
 
@@ -86,6 +87,8 @@ struct Primitive {
   uint32_t linear;                  // arguments in which it is linear (jointly)
   uint32_t bilinear;
   Elementwise elementwise;
+  const ReduceKernels* reduction;
+  bool empty_fails;                 // a reduction that has no value over nothing
   void (*run)(Call&);
   void (*vjp)(Backward&);           // composition over primitives
   void (*fused_vjp)(Backward&);     // optional: kernels

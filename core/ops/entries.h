@@ -19,6 +19,10 @@ Dims inferred_size(Ints size, int64_t numel);
 // Strides that show the same memory under another shape; false when there are none.
 bool view_strides(const Tensor& t, Ints size, Dims& strides);
 
+// Contiguous float32 or float64: what kernels with two instances read. Half types compute in float32; others are refused.
+Tensor computable(const Tensor& t, const char* name);
+inline int wide(const Tensor& t) { return t.dtype() == DType::Float64; }  // which instance
+
 // The input's [outer, n, inner] around one dimension.
 struct Split3 {
   int64_t outer, n, inner;

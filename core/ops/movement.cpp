@@ -368,7 +368,9 @@ void as_strided_backward(Call& c) {
     for (int64_t i = 0; i < flat[0]; i++) positions.data_as<int64_t>()[i] = i;
     Tensor index = contiguous(make_view(positions, g.sizes(), strides, offset));
     Dims n{g.numel()}, one{1};
-    storage = ops::index_add(storage, 0, make_view(index, n, one, 0), make_view(g, n, one, g.offset()));
+    Tensor where = make_view(index, n, one, 0);
+    TensorBody* list[] = {where.get()};
+    storage = ops::index_put(storage, std::span<TensorBody* const>(list), make_view(g, n, one, g.offset()), true);
   }
   c.results[0] = clone_data(make_view(storage, input_sizes, input_strides, 0));
 }

@@ -410,14 +410,16 @@ int add_ops(PyObject* module) {
                             {&str_requires_grad, "requires_grad"}, {&str_pin_memory, "pin_memory"}, {&str_names, "names"},
                             {&str_memory_format, "memory_format"}, {&str_axis, "axis"}, {&str_keepdims, "keepdims"}})
     *slot = PyUnicode_InternFromString(text);
+  static constexpr const char* classes[] = {"elementwise", "reduction", "view", "contraction", "indexing", "scan",
+                                            "random", "movement", "creation", "kernel", "composite"};
   Object all(PyDict_New()), visible(PyList_New(0));
   for (const Primitive& p : primitives()) {
     Object op(make_op(p, false)), in_place(p.inplace ? make_op(p, true) : nullptr);
     if (!op || PyDict_SetItemString(all.get(), p.name, op.get()) < 0) return -1;
     if (in_place && PyDict_SetItemString(all.get(), str(p.name, "_").c_str(), in_place.get()) < 0) return -1;
-    // (name, namespace, operation, in-place operation or None, is function, is method)
+    // (name, namespace, operation, in-place operation or None, is function, is method, class)
     auto show = [&](const char* name, const char* space) {
-      Object entry(Py_BuildValue("(ssOOii)", name, space, op.get(), in_place ? in_place.get() : Py_None, int(p.function), int(p.method)));
+      Object entry(Py_BuildValue("(ssOOiis)", name, space, op.get(), in_place ? in_place.get() : Py_None, int(p.function), int(p.method), classes[int(p.cls)]));
       return entry && PyList_Append(visible.get(), entry.get()) == 0;
     };
     if (!show(p.name, p.space)) return -1;

@@ -1,4 +1,4 @@
-"""Elementwise functions made of others, comparisons of whole tensors, Python's reflected operators."""
+"""Elementwise functions made of others, comparisons of whole tensors, and choices of the extreme."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from ._primitives import P, Tensor
 from .helpers import as_floating, error, is_integral, require_tensor
-from .registry import METHODS, composite
+from .registry import composite
 
 # division and powers
 
 
-@composite(out=True, inplace=True, aliases=("divide",))
+@composite(out=True, inplace=True, aliases=("divide", "true_divide"))
 def div(input: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     """The quotient: exact, or rounded towards zero ("trunc") or downwards ("floor").
 
@@ -30,14 +30,83 @@ def div(input: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tenso
     raise error(RuntimeError, phrase, "div", "None, 'trunc' or 'floor'", rounding_mode)
 
 
-@composite(out=True, inplace=True)
-def true_divide(input: Tensor, other: Any) -> Tensor:
-    """The exact quotient; integers give the default float dtype.
+@composite(out=True, inplace="function", aliases=("clip",))
+def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """Keeps every element between min and max, numbers or tensors, of which one may be missing.
 
-    >>> torch.true_divide(torch.tensor([3]), 2)
-    tensor([1.5000])
+    >>> torch.clamp(torch.tensor([1, 5]), max=3)
+    tensor([1, 3])
     """
-    return P.div(input, other)
+    if min is None and max is None:
+        phrase = "torch.clamp: At least one of 'min' or 'max' must not be None"
+        raise error(RuntimeError, phrase, "clamp", "a bound", (min, max))
+    if min is None:
+        return P.clamp_max(input, max)
+    return P.clamp_min(input, min) if max is None else P.clamp(input, min, max)
+
+
+@composite(out=True, inplace="function", name="round", aliases=("special.round",))
+def rounded(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """The nearest whole number, of two the even one; or to so many decimals (tens, hundreds where negative).
+
+    >>> torch.round(torch.tensor([0.5, 1.5, 2.25]), decimals=1)
+    tensor([0.5000, 1.5000, 2.2000])
+    """
+    if decimals == 0:
+        return P.round(input)
+    if is_integral(input.dtype):
+        raise error(
+            RuntimeError, f"round with decimals is not implemented for '{input.dtype}'", "round", "floats", input
+        )
+    return P.round_scaled(input, 10.0 ** max(decimals, 0), 10.0 ** max(-decimals, 0))
+
+
+@composite(out=True, inplace="function")
+def nan_to_num(
+    input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    """Numbers in place of nan (0) and of the infinities (the largest and the smallest number of the dtype).
+
+    >>> torch.nan_to_num(torch.tensor([float("nan"), 1.]))
+    tensor([0., 1.])
+    """
+    if is_integral(input.dtype):
+        return P.clone(input)
+    if input.dtype.is_complex:
+        return P.view_as_complex(nan_to_num(P.view_as_real(input), nan, posinf, neginf))
+    largest = P.finfo(input.dtype).max
+    posinf, neginf = largest if posinf is None else posinf, -largest if neginf is None else neginf
+    return P.replace_nonfinite(input, 0.0 if nan is None else nan, posinf, neginf)
+
+
+@composite(out=True)
+def angle(input: Tensor) -> Tensor:
+    """The angle (radians) to the positive real axis: 0 or pi for real numbers.
+
+    >>> torch.angle(torch.tensor([-1.]))
+    tensor([3.1416])
+    """
+    return P.angle(input) if input.dtype.is_complex else P.angle_of_real(input)
+
+
+@composite(out=True, inplace="function", aliases=("special.logit",))
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """log(x / (1 - x)), with x kept between eps and 1 - eps where eps is given.
+
+    >>> torch.logit(torch.tensor([0.5]))
+    tensor([0.])
+    """
+    return P.logit(input if eps is None else P.clamp(as_floating(input), eps, 1 - eps))
+
+
+@composite(public=False, inplace=True, name="polygamma")
+def polygamma_method(input: Tensor, n: int) -> Tensor:
+    """The derivative of order n of digamma.
+
+    >>> torch.ones(1).polygamma(1)
+    tensor([1.6449])
+    """
+    return P.polygamma(n, input)
 
 
 @composite
@@ -84,46 +153,6 @@ def ldexp(input: Tensor, other: Tensor) -> Tensor:
     return P.mul(input, P.pow(2.0, other))
 
 
-@composite(out=True, inplace="function")
-def frac(input: Tensor) -> Tensor:
-    """What truncating takes away; it has the sign of input.
-
-    >>> torch.frac(torch.tensor([-1.5]))
-    tensor([-0.5000])
-    """
-    if input.dtype.is_complex:
-        raise error(RuntimeError, "trunc is not supported for complex inputs", "frac", "a real dtype", input)
-    return P.sub(input, P.trunc(input))
-
-
-@composite(out=True, inplace="function")
-def deg2rad(input: Tensor) -> Tensor:
-    """Degrees to radians.
-
-    >>> torch.deg2rad(torch.tensor([180.]))
-    tensor([3.1416])
-    """
-    not_complex(input, "deg2rad")
-    return P.mul(as_floating(input), math.pi / 180)
-
-
-@composite(out=True, inplace="function")
-def rad2deg(input: Tensor) -> Tensor:
-    """Radians to degrees.
-
-    >>> torch.rad2deg(torch.tensor([math.pi]))
-    tensor([180.])
-    """
-    not_complex(input, "rad2deg")
-    return P.mul(as_floating(input), 180 / math.pi)
-
-
-def not_complex(input: Tensor, name: str) -> None:
-    """Raises for complex input."""
-    if input.dtype.is_complex:
-        raise error(RuntimeError, f"{name} is not supported for complex tensors.", name, "a real dtype", input)
-
-
 @composite
 def positive(input: Tensor) -> Tensor:
     """input itself; bool is refused.
@@ -135,33 +164,6 @@ def positive(input: Tensor) -> Tensor:
         phrase = "The `+` operator, on a bool tensor is not supported."
         raise error(RuntimeError, phrase, "positive", "a number dtype", input)
     return input
-
-
-@composite(out=True, inplace="function")
-def clip(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """Keeps every element between min and max; another name of clamp.
-
-    >>> torch.clip(torch.tensor([1, 5]), max=3)
-    tensor([1, 3])
-    """
-    return P.clamp(input, min, max)
-
-
-@composite(out=True, inplace="function")
-def sinc(input: Tensor) -> Tensor:
-    """sin(pi x) / (pi x), and 1 at 0.
-
-    >>> torch.sinc(torch.tensor([0., 1.5]))
-    tensor([ 1.0000, -0.2122])
-    """
-    if input.dtype in (P.float16, P.bfloat16):
-        return P.to(sinc(P.to(input, P.float32)), input.dtype)
-    angle = P.mul(as_floating(input), math.pi)
-    zero = P.eq(angle, 0)
-    # x * x near 0 keeps first and second derivatives right where the quotient has none
-    safe = P.where(zero, P.full((), 1.0, dtype=angle.dtype), angle)
-    series = P.sub(1.0, P.div(P.mul(angle, angle), 6.0))
-    return P.where(zero, series, P.div(P.sin(safe), safe))
 
 
 @composite(inplace=True, out=True, aliases=("special.multigammaln",))
@@ -179,19 +181,53 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
     return P.add(P.sum(terms, -1), p * (p - 1) / 4 * math.log(math.pi))
 
 
-# comparing
+class Frexp(NamedTuple):
+    """The result of frexp."""
+
+    mantissa: Any
+    exponent: Any
 
 
-@composite
-def isreal(input: Tensor) -> Tensor:
-    """Where the imaginary part is zero.
+# dtype -> the integer type of its width, bits of the mantissa, bias of the exponent
+LAYOUTS = {
+    "float16": ("int16", 10, 15),
+    "bfloat16": ("int16", 7, 127),
+    "float32": ("int32", 23, 127),
+    "float64": ("int64", 52, 1023),
+}
 
-    >>> torch.isreal(torch.tensor([1 + 0j, 1j]))
-    tensor([ True, False])
+
+@composite(out=True)
+def frexp(input: Tensor) -> Frexp:
+    """Mantissas, of size between 1/2 and 1, and whole exponents of two: input = mantissa * 2 ** exponent.
+
+    >>> tuple(torch.frexp(torch.tensor([12.0])))
+    (tensor([0.7500]), tensor([4], dtype=torch.int32))
     """
-    if input.dtype.is_complex:
-        return P.eq(P.select(P.view_as_real(input), -1, 1), 0)
-    return P.full(tuple(input.shape), True, dtype=P.bool, device=input.device)
+    layout = LAYOUTS.get(str(input.dtype).rpartition(".")[2])
+    if layout is None:
+        raise error(RuntimeError, "torch.frexp() only supports floating-point dtypes", "frexp", "floats", input)
+    whole, bits, bias = getattr(P, layout[0]), layout[1], layout[2]
+
+    def power(exponent: Tensor) -> Tensor:
+        """2 ** exponent, exactly: the exponent's bits put in their place."""
+        return P.view_dtype(P.bitwise_left_shift(P.add(exponent, bias), bits), input.dtype)
+
+    plain = P.detach(input)
+    shifted = P.mul(plain, 2.0 ** (bits + 2)) if input.dtype != P.float16 else P.mul(plain, 4096.0)
+    tiny = P.lt(P.abs(plain), 2.0 ** (1 - bias))  # denormal numbers are scaled up first
+    shift = bits + 2 if input.dtype != P.float16 else 12
+    stored = P.bitwise_right_shift(P.view_dtype(P.where(tiny, shifted, plain), whole), bits)
+    exponent = P.sub(P.bitwise_and(stored, 2 * bias + 1), bias - 1)
+    exponent = P.sub(exponent, P.mul(P.to(tiny, whole), shift))
+    special = P.logical_or(P.eq(plain, 0), P.logical_not(P.isfinite(plain)))
+    exponent = P.where(special, P.mul(exponent, 0), exponent)
+    half = P.bitwise_right_shift(exponent, 1)  # in two steps, as one power of two may be out of range
+    mantissa = P.mul(P.mul(input, power(P.neg(half))), power(P.sub(half, exponent)))
+    return Frexp(mantissa, P.to(exponent, P.int32))
+
+
+# comparing
 
 
 @composite
@@ -326,37 +362,11 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
     return Aminmax(P.amin(input, dims, keepdim), P.amax(input, dims, keepdim))
 
 
-# Python's reflected operators, for numbers on the left
+@composite(public=False, name="__rdiv__")
+def reflected_division(input: Tensor, other: Any) -> Tensor:
+    """other / input, under the name it had in Python 2; the other operators are slots of the tensor type.
 
-
-def reflected(name: str, operation: Callable[[Any, Tensor], Tensor], example: str) -> None:
-    """Registers a reflected operator as a method."""
-
-    def method(input: Tensor, other: Any) -> Tensor:
-        return operation(other, input)
-
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"Python's `{example}` with a number or a tensor on the left."
-    METHODS[name] = method
-
-
-def lifted(operation: Callable[..., Tensor]) -> Callable[[Any, Tensor], Tensor]:
-    """An operation whose first argument has to be a tensor, extended to numbers."""
-
-    def extended(other: Any, input: Tensor) -> Tensor:
-        if isinstance(other, Tensor):
-            return operation(other, input)
-        return operation(P.full((), other, dtype=P.result_type(input, other), device=input.device), input)
-
-    return extended
-
-
-reflected("__rpow__", lambda other, input: P.pow(other, input), "other ** input")
-reflected("__rdiv__", lambda other, input: P.mul(P.reciprocal(input), other), "other / input")
-reflected("__rtruediv__", lambda other, input: P.mul(P.reciprocal(input), other), "other / input")
-reflected("__rfloordiv__", lifted(P.floor_divide), "other // input")
-reflected("__rmod__", lambda other, input: P.remainder(other, input), "other % input")
-reflected("__rsub__", lambda other, input: rsub(input, other), "other - input")
-reflected("__rmatmul__", lambda other, input: P.matmul(other, input), "other @ input")
-reflected("__rlshift__", lifted(P.bitwise_left_shift), "other << input")
-reflected("__rrshift__", lifted(P.bitwise_right_shift), "other >> input")
+    >>> torch.tensor([4.]).__rdiv__(2)
+    tensor([0.5000])
+    """
+    return P.mul(P.reciprocal(input), other)

@@ -54,7 +54,7 @@ def type_as(input: Tensor, other: Tensor) -> Tensor:
     return input if input.dtype == other.dtype else P.to(input, other.dtype)
 
 
-@composite
+@composite(method=False)
 def is_floating_point(input: Tensor) -> bool:
     """Whether the elements are floating point numbers.
 
@@ -64,7 +64,7 @@ def is_floating_point(input: Tensor) -> bool:
     return input.dtype.is_floating_point
 
 
-@composite
+@composite(method=False)
 def is_complex(input: Tensor) -> bool:
     """Whether the elements are complex numbers.
 
@@ -74,7 +74,7 @@ def is_complex(input: Tensor) -> bool:
     return input.dtype.is_complex
 
 
-@composite
+@composite(method=False)
 def is_signed(input: Tensor) -> bool:
     """Whether the element type has negative numbers.
 
@@ -84,7 +84,7 @@ def is_signed(input: Tensor) -> bool:
     return input.dtype not in (P.bool, P.uint8)
 
 
-@composite
+@composite(method=False)
 def is_conj(input: Tensor) -> bool:
     """Whether a conjugation is left undone: never.
 
@@ -94,7 +94,7 @@ def is_conj(input: Tensor) -> bool:
     return False
 
 
-@composite
+@composite(method=False)
 def is_neg(input: Tensor) -> bool:
     """Whether a negation is left undone: never.
 

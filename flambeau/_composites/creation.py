@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ._primitives import P, Tensor
-from .helpers import broadcast_of, cast, error, is_integral, require_tensor, sizes_of
+from .helpers import cast, error, is_integral, sizes_of
 from .registry import composite
 
 
@@ -68,16 +68,6 @@ def ones(*size: Any, requires_grad: bool = False, names: Any = None, **options: 
 
 
 @composite(method=False)
-def zeros_like(input: Tensor, *, requires_grad: bool = False, **options: Any) -> Tensor:
-    """Zeros in the shape, dtype and layout of input.
-
-    >>> torch.zeros_like(torch.tensor([5, 6]))
-    tensor([0, 0])
-    """
-    return made(P.fill_(blank_like(input, **options), 0), requires_grad)
-
-
-@composite(method=False)
 def ones_like(input: Tensor, *, requires_grad: bool = False, **options: Any) -> Tensor:
     """Ones in the shape, dtype and layout of input.
 
@@ -107,7 +97,7 @@ def fill(input: Tensor, value: Any) -> Tensor:
     if isinstance(value, Tensor) and value.dim():
         phrase = f"fill only supports 0-dimension value tensor but got tensor with {value.dim()} dimensions."
         raise error(RuntimeError, phrase, "fill", "a scalar", value)
-    return P.fill_(P.clone(input), value)
+    return P.copy_(P.clone(input), value) if isinstance(value, Tensor) else P.fill_(P.clone(input), value)
 
 
 @composite
@@ -420,44 +410,3 @@ def triu_indices(
 
 
 # complex numbers from two parts
-
-
-@composite(method=False, out="exact", name="complex")
-def complex_of(real: Tensor, imag: Tensor) -> Tensor:
-    """Complex numbers from their real and imaginary parts.
-
-    >>> torch.complex(torch.tensor([1.]), torch.tensor([2.]))
-    tensor([1.+2.j])
-    """
-    parts_of_complex(real, imag, "complex")
-    return P.view_as_complex(P.stack([real, imag] if real.shape == imag.shape else spread_pair(real, imag), -1))
-
-
-@composite(method=False, out="exact")
-def polar(abs: Tensor, angle: Tensor) -> Tensor:
-    """Complex numbers from their absolute values and angles (radians).
-
-    >>> torch.polar(torch.tensor([2.]), torch.tensor([0.]))
-    tensor([2.+0.j])
-    """
-    parts_of_complex(abs, angle, "polar")
-    return P.view_as_complex(P.stack([P.mul(abs, P.cos(angle)), P.mul(abs, P.sin(angle))], -1))
-
-
-def parts_of_complex(first: Tensor, second: Tensor, name: str) -> None:
-    """Raises unless two tensors can be the parts of complex numbers."""
-    require_tensor(first, name)
-    require_tensor(second, name, 2)
-    kinds = (P.float16, P.float32, P.float64)
-    if first.dtype not in kinds or second.dtype not in kinds:
-        phrase = "Expected both inputs to be Half, Float or Double tensors but got"
-        raise error(RuntimeError, f"{phrase} {first.dtype} and {second.dtype}", name, "float types", (first, second))
-    if first.dtype != second.dtype:
-        phrase = f"Expected object of scalar type {first.dtype} but got scalar type {second.dtype} for second argument"
-        raise error(RuntimeError, phrase, name, "one dtype", (first, second))
-
-
-def spread_pair(first: Tensor, second: Tensor) -> list[Tensor]:
-    """Two tensors expanded to their common shape."""
-    size = broadcast_of(first.shape, second.shape)
-    return [P.expand(first, size), P.expand(second, size)]

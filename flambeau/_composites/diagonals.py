@@ -28,8 +28,8 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     side = length + abs(offset)
     # in a flattened side x side matrix the elements of a diagonal stand side + 1 places apart
     first = offset if offset >= 0 else -offset * side
-    spaced = shape.reshape(P.constant_pad_nd(P.unsqueeze(input, -1), (0, side)), (*batch, length * (side + 1)))
-    flat = P.constant_pad_nd(spaced, (first, side * side - first - length * (side + 1)))
+    spaced = P.reshape(P.pad_constant(P.unsqueeze(input, -1), (0, side)), (*batch, length * (side + 1)))
+    flat = P.pad_constant(spaced, (first, side * side - first - length * (side + 1)))
     return shape.movedim(P.view(flat, (*batch, side, side)), (-2, -1), (dim1, dim2))
 
 
@@ -54,7 +54,7 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     tensor([[1, 0],
             [0, 2]])
     """
-    return diag_embed(shape.reshape(input, (-1,)), offset)
+    return diag_embed(P.reshape(input, (-1,)), offset)
 
 
 @composite(name="diagonal", method=False, namespace="linalg")
@@ -159,6 +159,11 @@ def slice_view(input: Tensor, dim: int = 0, start: int | None = None, end: int |
     return P.slice(input, dim, start, end, step)
 
 
+def view_of(input: Tensor, size: Any = None, *, dtype: Any = None) -> Tensor:
+    """The same memory in another shape or of another dtype."""
+    return P.view(input, size) if dtype is None else P.view_dtype(input, dtype)
+
+
 COPIED_VIEWS: dict[str, tuple[Callable[..., Any], str]] = {
     "alias": (lambda input: input, "torch.zeros(2)"),
     "as_strided": (P.as_strided, "torch.zeros(4), (2,), (2,)"),
@@ -171,15 +176,12 @@ COPIED_VIEWS: dict[str, tuple[Callable[..., Any], str]] = {
     "split": (splitting.split, "torch.zeros(3), 2"),
     "split_with_sizes": (splitting.split_with_sizes, "torch.zeros(3), (1, 2)"),
     "squeeze": (P.squeeze, "torch.zeros(1, 3)"),
-    "t": (shape.t, "torch.zeros(2, 3)"),
+    "t": (P.t, "torch.zeros(2, 3)"),
     "transpose": (P.transpose, "torch.zeros(2, 3), 0, 1"),
     "unbind": (splitting.unbind, "torch.zeros(2, 3)"),
     "unfold": (lambda input, dimension, size, step: P.unfold(input, dimension, size, step), "torch.zeros(4), 0, 2, 2"),
     "unsqueeze": (P.unsqueeze, "torch.zeros(2), 0"),
-    "view": (
-        lambda input, size=None, *, dtype=None: P.view(input, size if dtype is None else dtype),
-        "torch.zeros(4), (2, 2)",
-    ),
+    "view": (view_of, "torch.zeros(4), (2, 2)"),
     "view_as_complex": (P.view_as_complex, "torch.zeros(3, 2)"),
     "view_as_real": (P.view_as_real, "torch.zeros(3, dtype=torch.complex64)"),
 }

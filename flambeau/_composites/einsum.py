@@ -11,7 +11,6 @@ from typing import Any
 from ._primitives import P, Tensor
 from .helpers import error
 from .registry import composite
-from .shape import reshape
 
 Labels = tuple[Any, ...]  # letters, and numbers for the dimensions of an ellipsis, counted from the right: -1, -2, ...
 EXHAUSTIVE = 4  # up to so many operands every order is tried; beyond, the cheapest pair is taken each time
@@ -254,10 +253,10 @@ def product(a: Tensor, b: Tensor, batch: int, left: int, inner: int) -> Tensor:
     shape_a, shape_b = tuple(a.shape), tuple(b.shape)
     outside, rows, columns = shape_a[:batch], shape_a[batch : batch + left], shape_b[batch + inner :]
     if not inner:  # nothing to sum: a broadcast product needs no copies
-        a = reshape(a, (*outside, *rows, *(1 for _ in columns))) if columns else a
-        b = reshape(b, (*outside, *(1 for _ in rows), *columns)) if rows else b
+        a = P.reshape(a, (*outside, *rows, *(1 for _ in columns))) if columns else a
+        b = P.reshape(b, (*outside, *(1 for _ in rows), *columns)) if rows else b
         return P.mul(a, b)
     k = math.prod(shape_a[batch + left :])
-    a = reshape(a, (*((math.prod(outside),) if batch else ()), math.prod(rows), k))
-    b = reshape(b, (*((math.prod(outside),) if batch else ()), k, math.prod(columns)))
-    return reshape((P.bmm if batch else P.mm)(a, b), (*outside, *rows, *columns))
+    a = P.reshape(a, (*((math.prod(outside),) if batch else ()), math.prod(rows), k))
+    b = P.reshape(b, (*((math.prod(outside),) if batch else ()), k, math.prod(columns)))
+    return P.reshape((P.bmm if batch else P.mm)(a, b), (*outside, *rows, *columns))

@@ -9,7 +9,6 @@ from typing import Any
 from ._primitives import P, Tensor
 from .helpers import broadcast_of, common_dtype, dtype_name, error, require_tensor, wrap_dim
 from .registry import composite
-from .shape import reshape
 
 # gathering
 
@@ -25,7 +24,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         phrase = f"torch.take_along_dim(): dtype of indices should be Long but got {dtype_name(indices.dtype)}"
         raise error(RuntimeError, phrase, "take_along_dim", "int64 indices", indices)
     if dim is None:
-        return take_along_dim(reshape(input, (-1,)), reshape(indices, (-1,)), 0)
+        return take_along_dim(P.reshape(input, (-1,)), P.reshape(indices, (-1,)), 0)
     if input.dim() != indices.dim():
         phrase = "torch.take_along_dim(): input and indices should have the same number of dimensions"
         raise error(
@@ -73,7 +72,7 @@ def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
     """
     if size < 0:
         raise error(RuntimeError, f"nonzero_static: 'size' must be an non-negative integer, but got {size}")
-    found = reshape(P.ne(input, 0), (-1,))
+    found = P.reshape(P.ne(input, 0), (-1,))
     place = P.arange(found.shape[0], device=input.device)
     rank = P.sub(P.cumsum(P.to(found, P.int64), 0), 1)
     kept = P.logical_and(found, P.lt(rank, size))
@@ -156,13 +155,13 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
         phrase = "masked_scatter: expected self and source to have same dtypes but got"
         raise error(RuntimeError, f"{phrase} {dtype_name(input.dtype)} and {dtype_name(source.dtype)}")
     size = broadcast_of(input.shape, mask.shape)
-    mask, source = P.expand(mask, size), reshape(source, (-1,))
+    mask, source = P.expand(mask, size), P.reshape(source, (-1,))
     if mask.numel() == 0:
         return P.clone(P.expand(input, size))
-    order = P.sub(P.cumsum(P.to(reshape(mask, (-1,)), P.int64), 0), 1)
+    order = P.sub(P.cumsum(P.to(P.reshape(mask, (-1,)), P.int64), 0), 1)
     if source.numel() == 0:
         source = P.full((1,), 0, dtype=source.dtype, device=source.device)
-    chosen = P.index_select(source, 0, P.clamp(order, 0, None))
+    chosen = P.index_select(source, 0, P.clamp_min(order, 0))
     return P.where(mask, P.view(chosen, size), input)
 
 
@@ -188,7 +187,7 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
         raise error(RuntimeError, f"{phrase} {source.numel()}, index.numel() = {index.numel()}")
     if input.numel() == 0 and index.numel():
         raise error(IndexError, "put_(): Tried to put elements into an empty tensor", "put", "elements", input)
-    flat = P.index_put(reshape(input, (-1,)), (reshape(index, (-1,)),), reshape(source, (-1,)), accumulate)
+    flat = P.index_put(P.reshape(input, (-1,)), (P.reshape(index, (-1,)),), P.reshape(source, (-1,)), accumulate)
     return P.view(flat, tuple(input.shape))
 
 
@@ -210,7 +209,7 @@ def index_reduce(
         raise error(RuntimeError, "index_reduce(): self and source expected to have the same scalar type")
     dim = wrap_dim(dim, input.dim())
     shape = [-1 if d == dim else 1 for d in range(max(source.dim(), 1))]
-    places = P.expand(reshape(index, shape), tuple(source.shape) or (1,))
+    places = P.expand(P.reshape(index, shape), tuple(source.shape) or (1,))
     if input.dim() == 0 or source.dim() == 0:
         vectors = [x if x.dim() else P.unsqueeze(x, 0) for x in (input, source)]
         result = P.scatter_reduce(vectors[0], dim, places, vectors[1], reduce, include_self=include_self)
@@ -293,13 +292,13 @@ def chosen_parts(parts: Sequence[Tensor], return_inverse: bool, return_counts: b
 def as_rows(input: Tensor, dim: int) -> Tensor:
     """The slices along dim, each flattened to a row."""
     if input.dim() == 0:
-        return reshape(input, (1, 1))
+        return P.reshape(input, (1, 1))
     moved = P.transpose(input, 0, dim)
     width = math.prod(moved.shape[1:])
     if width == 0 and input.shape[dim]:
         phrase = "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied"
         raise error(RuntimeError, phrase, "unique", "slices with elements", input)
-    return reshape(moved, (moved.shape[0], width))
+    return P.reshape(moved, (moved.shape[0], width))
 
 
 def from_rows(rows: Tensor, input: Tensor, dim: int) -> Tensor:
@@ -323,7 +322,7 @@ def runs(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         nothing = P.full((0,), 0, dtype=P.int64, device=rows.device)
         return rows, nothing, nothing
     before, after = P.slice(rows, 0, 0, -1, 1), P.slice(rows, 0, 1, None, 1)
-    changed = P.constant_pad_nd(P.any(P.ne(before, after), 1), (1, 0), True)
+    changed = P.pad_constant(P.any(P.ne(before, after), 1), (1, 0), True)
     run = P.sub(P.cumsum(P.to(changed, P.int64), 0), 1)
     first = P.select(P.nonzero(changed), 1, 0)
     return P.index_select(rows, 0, first), run, P.bincount(run)
@@ -339,7 +338,7 @@ def unique_consecutive(
     tensor([1, 2, 1])
     """
     if dim is None:
-        values, inverse, counts = runs(reshape(input, (input.numel(), 1)))
+        values, inverse, counts = runs(P.reshape(input, (input.numel(), 1)))
         parts = P.squeeze(values, 1), P.view(inverse, tuple(input.shape)), counts
         return chosen_parts(parts, return_inverse, return_counts)
     dim = wrap_dim(dim, input.dim())
@@ -357,15 +356,15 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     if not isinstance(elements, Tensor) and not isinstance(test_elements, Tensor):
         raise error(TypeError, "isin(): expected at least one tensor", "isin", "a tensor", (elements, test_elements))
     elements, test_elements = (x if isinstance(x, Tensor) else P.full((), x) for x in (elements, test_elements))
-    tests = reshape(test_elements, (-1,))
+    tests = P.reshape(test_elements, (-1,))
     if tests.numel() <= 16:  # fewer comparisons than a sorted search would need
         found = P.any(P.eq(P.unsqueeze(elements, -1), tests), -1)
     else:
         dtype = common_dtype((elements, tests))
         ordered = P.sort(P.to(tests, dtype), dim=0)[0]
         elements = P.to(elements, dtype)
-        place = P.clamp(P.searchsorted(ordered, elements), None, tests.numel() - 1)
-        nearest = P.view(P.index_select(ordered, 0, reshape(place, (-1,))), tuple(elements.shape))
+        place = P.clamp_max(P.searchsorted(ordered, elements), tests.numel() - 1)
+        nearest = P.view(P.index_select(ordered, 0, P.reshape(place, (-1,))), tuple(elements.shape))
         found = P.eq(nearest, elements)
     return P.logical_not(found) if invert else found
 

@@ -8,7 +8,7 @@ from typing import Any
 from ._primitives import P, Tensor
 from .helpers import common_dtype, error, replace, require_tensors, wrap_dim
 from .registry import composite
-from .shape import atleast_1d, flatten, planes, reshape, rows, unpacked
+from .shape import atleast_1d, planes, rows, unpacked
 
 Tensors = tuple[Tensor, ...]
 
@@ -31,7 +31,7 @@ def repeat(input: Tensor, repeats: Sequence[int]) -> Tensor:
     if any(count < 0 for count in repeats):
         raise error(RuntimeError, f"Trying to create tensor with negative dimension {min(repeats)}: {list(repeats)}")
     shape = (1,) * (len(repeats) - input.dim()) + tuple(input.shape)
-    spaced = reshape(input, [extent for size in shape for extent in (1, size)])
+    spaced = P.reshape(input, [extent for size in shape for extent in (1, size)])
     tiled = P.expand(spaced, [extent for pair in zip(repeats, shape) for extent in pair])
     return P.view(P.clone(tiled, memory_format=P.contiguous_format), [n * size for n, size in zip(repeats, shape)])
 
@@ -61,7 +61,7 @@ def repeat_interleave(
     if repeats is None:
         return repeated_indices(input, output_size)
     if dim is None:
-        input, dim = reshape(input, (-1,)), 0
+        input, dim = P.reshape(input, (-1,)), 0
     dim = wrap_dim(dim, input.dim())
     input = P.unsqueeze(input, 0) if input.dim() == 0 else input
     extent = input.shape[dim]
@@ -74,7 +74,7 @@ def repeat_interleave(
     if times < 0:
         raise error(RuntimeError, "Repeats must be non-negative", "repeat_interleave", "repeats >= 0", times)
     wide = P.expand(P.unsqueeze(input, dim + 1), replace(tuple(input.shape), dim, extent, times))
-    return flatten(P.clone(wide, memory_format=P.contiguous_format), dim, dim + 1)
+    return P.flatten(P.clone(wide, memory_format=P.contiguous_format), dim, dim + 1)
 
 
 def repeated_indices(repeats: Tensor, output_size: int | None) -> Tensor:
@@ -97,14 +97,14 @@ def repeated_indices(repeats: Tensor, output_size: int | None) -> Tensor:
 # joining
 
 
-@composite(name="concat", method=False, out=True, aliases=("concatenate",))
-def concat(tensors: Sequence[Tensor], dim: int = 0, axis: int | None = None) -> Tensor:
-    """Joins tensors along an existing dimension; another name of cat.
+@composite(method=False)
+def constant_pad_nd(input: Tensor, pad: Sequence[int], value: Any = 0) -> Tensor:
+    """Lengthens (or, by negative amounts, shortens) the last dimensions: pad is (left, right) for each, last first.
 
-    >>> torch.concat((torch.tensor([1]), torch.tensor([2])))
-    tensor([1, 2])
+    >>> torch.constant_pad_nd(torch.tensor([1, 2]), (1, 2))
+    tensor([0, 1, 2, 0, 0])
     """
-    return P.cat(tensors, dim if axis is None else axis)
+    return P.pad_constant(input, pad, value)
 
 
 @composite(method=False, out=True)
@@ -157,7 +157,7 @@ def column_stack(tensors: Sequence[Tensor]) -> Tensor:
             [2, 4]])
     """
     tensors = some_tensors(tensors, "column_stack")
-    return hstack([reshape(x, (x.numel(), 1)) if x.dim() <= 1 else x for x in tensors])
+    return hstack([P.reshape(x, (x.numel(), 1)) if x.dim() <= 1 else x for x in tensors])
 
 
 @composite(method=False)
@@ -180,7 +180,7 @@ def block_diag(*tensors: Tensor) -> Tensor:
     blocks = [P.to(rows(tensor), dtype) for tensor in tensors]
     width, column, strips = sum(block.shape[1] for block in blocks), 0, []
     for block in blocks:
-        strips.append(P.constant_pad_nd(block, (column, width - column - block.shape[1])))
+        strips.append(P.pad_constant(block, (column, width - column - block.shape[1])))
         column += block.shape[1]
     return P.cat(strips, 0)
 
@@ -202,7 +202,7 @@ def meshgrid(*tensors: Tensor, indexing: str | None = None) -> Tensors:
         vectors[:2] = vectors[1::-1]
     shape = [vector.numel() for vector in vectors]
     grids = [
-        P.expand(reshape(vector, [-1 if place == d else 1 for d in range(len(shape))]), shape)
+        P.expand(P.reshape(vector, [-1 if place == d else 1 for d in range(len(shape))]), shape)
         for place, vector in enumerate(vectors)
     ]
     if exchanged:
@@ -245,7 +245,7 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
     if len(tensors) == 1:
         return tensors[0]
     grids = meshgrid(*tensors, indexing="ij")
-    return P.stack([reshape(grid, (-1,)) for grid in grids], 1)
+    return P.stack([P.reshape(grid, (-1,)) for grid in grids], 1)
 
 
 @composite
@@ -269,4 +269,4 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     for left, right in zip(grids, grids[1:]):
         chosen = P.logical_and(chosen, P.le(left, right) if with_replacement else P.lt(left, right))
     index = P.nonzero(chosen)
-    return P.view(P.index_select(input, 0, reshape(index, (-1,))), tuple(index.shape))
+    return P.view(P.index_select(input, 0, P.reshape(index, (-1,))), tuple(index.shape))

@@ -13,7 +13,7 @@ from .matrix import matrix_power
 from .reductions import linalg_norm
 from .registry import composite
 from .sampling import randn
-from .shape import m_adjoint, movedim, real, reshape
+from .shape import m_adjoint, movedim, real
 
 
 def square_wanted(A: Tensor, name: str) -> None:
@@ -170,8 +170,8 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     if math.prod(rows) != math.prod(columns):
         phrase = "Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but got"
         raise error(RuntimeError, f"{phrase} {math.prod(columns)} != {math.prod(rows)}", "tensorinv", "a square", A)
-    square = reshape(A, (math.prod(rows), math.prod(columns)))
-    return reshape(P.linalg_inv(square), (*columns, *rows))
+    square = P.reshape(A, (math.prod(rows), math.prod(columns)))
+    return P.reshape(P.linalg_inv(square), (*columns, *rows))
 
 
 @composite(method=False, out=True, namespace="linalg")
@@ -191,8 +191,8 @@ def tensorsolve(A: Tensor, B: Tensor, dims: Sequence[int] | None = None) -> Tens
         )
         phrase = f"{phrase}, but got {math.prod(columns)} != {math.prod(A.shape[: B.dim()])}"
         raise error(RuntimeError, phrase, "tensorsolve", "a square system", (A, B))
-    square = reshape(A, (math.prod(columns), math.prod(columns)))
-    return reshape(P.linalg_solve(square, reshape(B, (-1,))), columns)
+    square = P.reshape(A, (math.prod(columns), math.prod(columns)))
+    return P.reshape(P.linalg_solve(square, P.reshape(B, (-1,))), columns)
 
 
 # the matrix exponential: Pade approximant of order 13 after scaling, then squaring (Higham, 2005)

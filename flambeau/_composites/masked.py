@@ -11,7 +11,7 @@ from typing import Any
 
 from ._primitives import P, Tensor
 from .helpers import as_floating, cast, error, is_integral, wrap_dims
-from .reductions import place_of_median, root
+from .reductions import p_norm, place_of_median, root
 from .registry import composite
 
 Dims = Any
@@ -210,7 +210,7 @@ def norm(
     tensor(5.)
     """
     input = as_floating(cast(input, dtype))
-    return P.norm_p(filled(input, mask, 0 if ord >= 0 else math.inf), ord, dims_of(input, dim), keepdim)
+    return p_norm(filled(input, mask, 0 if ord >= 0 else math.inf), ord, dims_of(input, dim), keepdim)
 
 
 @masked

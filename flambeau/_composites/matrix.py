@@ -10,7 +10,7 @@ from . import shape
 from ._primitives import P, Tensor
 from .helpers import broadcast_of, dtype_name, error, is_integral, wrap_dim
 from .registry import composite
-from .shape import conj, reshape
+from .shape import conj
 
 # vectors
 
@@ -187,8 +187,8 @@ def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alph
     tensor([[8]])
     """
     batches_wanted(batch1, batch2)
-    left = reshape(P.permute(batch1, (1, 0, 2)), (batch1.shape[1], batch1.shape[0] * batch1.shape[2]))
-    right = reshape(batch2, (batch2.shape[0] * batch2.shape[1], batch2.shape[2]))
+    left = P.reshape(P.permute(batch1, (1, 0, 2)), (batch1.shape[1], batch1.shape[0] * batch1.shape[2]))
+    right = P.reshape(batch2, (batch2.shape[0] * batch2.shape[1], batch2.shape[2]))
     return combined(input, P.mm(left, right), beta, alpha, "addbmm")
 
 
@@ -287,9 +287,9 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     a, b = summed_partners(a, left, b, right), summed_partners(b, right, a, left)
     inside = reduce(lambda n, d: n * a.shape[d], left, 1)
     rows, columns = tuple(a.shape[d] for d in keep_a), tuple(b.shape[d] for d in keep_b)
-    flat_a = reshape(P.permute(a, (*keep_a, *left)), (reduce(lambda n, m: n * m, rows, 1), inside))
-    flat_b = reshape(P.permute(b, (*right, *keep_b)), (inside, reduce(lambda n, m: n * m, columns, 1)))
-    return reshape(P.mm(flat_a, flat_b), (*rows, *columns))
+    flat_a = P.reshape(P.permute(a, (*keep_a, *left)), (reduce(lambda n, m: n * m, rows, 1), inside))
+    flat_b = P.reshape(P.permute(b, (*right, *keep_b)), (inside, reduce(lambda n, m: n * m, columns, 1)))
+    return P.reshape(P.mm(flat_a, flat_b), (*rows, *columns))
 
 
 def summed_partners(x: Tensor, dims: list[int], other: Tensor, partners: list[int]) -> Tensor:
@@ -324,9 +324,9 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
     """
     ndim = max(input.dim(), other.dim())
     a, b = ((1,) * (ndim - x.dim()) + tuple(x.shape) for x in (input, other))
-    left = reshape(input, [extent for size in a for extent in (size, 1)])
-    right = reshape(other, [extent for size in b for extent in (1, size)])
-    return reshape(P.mul(left, right), [m * n for m, n in zip(a, b)])
+    left = P.reshape(input, [extent for size in a for extent in (size, 1)])
+    right = P.reshape(other, [extent for size in b for extent in (1, size)])
+    return P.reshape(P.mul(left, right), [m * n for m, n in zip(a, b)])
 
 
 # one matrix

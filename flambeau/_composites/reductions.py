@@ -17,7 +17,6 @@ from .helpers import (
     wrap_dims,
 )
 from .registry import composite
-from .shape import reshape
 
 Dims = Any
 
@@ -47,7 +46,7 @@ def var(
     tensor(2.)
     """
     dims, correction = spread_options("var", input, dim, unbiased, correction)
-    return P.var(input, dims, correction=correction, keepdim=keepdim)
+    return variance(input, dims, correction, keepdim)
 
 
 @composite(out=True)
@@ -60,14 +59,25 @@ def std(
     tensor(1.)
     """
     dims, correction = spread_options("std", input, dim, unbiased, correction)
-    return root(P.var(input, dims, correction=correction, keepdim=keepdim))
+    if input.dtype.is_complex:
+        return root(variance(input, dims, correction, keepdim))
+    return P.std(input, dims, correction=correction, keepdim=keepdim)
 
 
-def root(variance: Tensor) -> Tensor:
-    """The square root, with a gradient of zero where the variance is zero."""
-    zero = P.eq(variance, 0)
-    one = P.full((), 1.0, dtype=variance.dtype, device=variance.device)
-    return P.where(zero, P.mul(variance, 0), P.sqrt(P.where(zero, one, variance)))
+def variance(input: Tensor, dims: tuple[int, ...], correction: float, keepdim: bool) -> Tensor:
+    """The variance; that of complex numbers is the sum of those of both parts."""
+    if not input.dtype.is_complex:
+        return P.var(input, dims, correction=correction, keepdim=keepdim)
+    if input.dim() == 0:
+        return variance(P.unsqueeze(input, 0), (0,), correction, False)
+    return P.sum(P.var(P.view_as_real(input), dims, correction=correction, keepdim=keepdim), -1)
+
+
+def root(squares: Tensor) -> Tensor:
+    """The square root, with a gradient of zero where the root is zero."""
+    zero = P.eq(squares, 0)
+    one = P.full((), 1.0, dtype=squares.dtype, device=squares.device)
+    return P.where(zero, P.mul(squares, 0), P.sqrt(P.where(zero, one, squares)))
 
 
 @composite
@@ -80,7 +90,7 @@ def var_mean(
     (tensor(2.), tensor(2.))
     """
     dims, correction = spread_options("var_mean", input, dim, unbiased, correction)
-    return P.var(input, dims, correction=correction, keepdim=keepdim), P.mean(input, dims, keepdim)
+    return variance(input, dims, correction, keepdim), P.mean(input, dims, keepdim)
 
 
 @composite
@@ -92,8 +102,8 @@ def std_mean(
     >>> torch.std_mean(torch.tensor([1., 3.]), correction=0)
     (tensor(1.), tensor(2.))
     """
-    variance, mean = var_mean(input, dim, unbiased, keepdim, correction=correction)
-    return root(variance), mean
+    dims, correction = spread_options("std_mean", input, dim, unbiased, correction)
+    return std(input, dims, keepdim=keepdim, correction=correction), P.mean(input, dims, keepdim)
 
 
 # passing over nan
@@ -159,7 +169,7 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> A
     tensor(1.)
     """
     if dim is None:
-        return median(input) if input.numel() == 0 else place_of_median(reshape(input, (-1,)), False, 0)[0]
+        return median(input) if input.numel() == 0 else place_of_median(P.reshape(input, (-1,)), False, 0)[0]
     if input.dim() == 0:
         return ValuesIndices(P.clone(input), P.full((), 0, dtype=P.int64, device=input.device))
     dim = wrap_dim(dim, input.dim())
@@ -179,7 +189,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     if input.numel() == 0:
         value = math.nan if input.dtype.is_floating_point else -(2**63) if input.dtype == P.int64 else 0
         return P.full((), value, dtype=input.dtype, device=input.device)
-    return P.median(reshape(input, (-1,)), 0, False)[0]
+    return P.median(P.reshape(input, (-1,)), 0, False)[0]
 
 
 def nonempty_along(input: Tensor, dim: int, name: str) -> None:
@@ -202,6 +212,21 @@ def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
     return P.sum(P.ne(input, 0), tuple(wrap_dims(dim, input.dim())))
 
 
+def p_norm(input: Tensor, p: float, dims: tuple[int, ...], keepdim: bool) -> Tensor:
+    """The p-norm along dimensions, which are all where none is named, by the primitive that fits p."""
+    dims = dims or tuple(range(input.dim()))
+    input = P.abs(input) if input.dtype.is_complex else input
+    if p == 2:
+        return P.norm2(input, dims, keepdim)
+    if p == 1:
+        return P.norm1(input, dims, keepdim)
+    if p == 0:
+        return P.sum(P.abs(P.sign(input)), dims, keepdim)
+    if math.isinf(p):
+        return (P.amax if p > 0 else P.amin)(P.abs(input), dims, keepdim)
+    return P.norm_p(input, p, dims, keepdim)
+
+
 @composite(method=False, out=True, namespace="linalg", name="vector_norm")
 def vector_norm(x: Tensor, ord: Any = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The norm of order ord of x as one vector, or along dimensions.
@@ -218,7 +243,7 @@ def vector_norm(x: Tensor, ord: Any = 2, dim: Dims = None, keepdim: bool = False
     if 0 in extents and (ord < 0 or ord == math.inf) and not (dim is not None and extents and math.prod(extents)):
         phrase = f"linalg.vector_norm cannot compute the {ord} norm on an empty"
         raise error(RuntimeError, f"{phrase} tensor because the operation does not have an identity")
-    return P.norm_p(cast(x, dtype), ord, tuple(dims), keepdim)
+    return p_norm(cast(x, dtype), ord, tuple(dims), keepdim)
 
 
 def floating_only(input: Tensor, name: str) -> None:
@@ -275,7 +300,7 @@ def matrix_norm(
 def summed_norm(A: Tensor, ord: float, row: int, column: int, keepdim: bool) -> Tensor:
     """The norms that are the largest or smallest sum of absolute values of a column (1) or of a row (inf)."""
     summed, kept = (row, column) if abs(ord) == 1 else (column, row)
-    sums = P.norm_p(A, 1, (summed,), True)
+    sums = p_norm(A, 1, (summed,), True)
     largest = P.amax if A.shape[kept] else P.sum  # the largest of no sums is 0; the smallest does not exist
     result = (largest if ord > 0 else P.amin)(sums, (kept,), True)
     return result if keepdim else P.squeeze(result, tuple(sorted((row, column))))
@@ -338,7 +363,7 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     tensor(5.)
     """
     gap = P.sub(input, other)
-    return P.norm_p(gap, p, tuple(range(gap.dim())), False)
+    return p_norm(gap, p, tuple(range(gap.dim())), False)
 
 
 @composite(inplace=True, out=True)
@@ -354,7 +379,7 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
         what = what if p <= 0 or maxnorm < 0 else f"input needs at least 2 dimensions, got {input.dim()} dimensions"
         raise error(RuntimeError, f"renorm: {what}", "renorm", "p > 0, maxnorm >= 0, 2 dimensions", (input, p, maxnorm))
     dim = wrap_dim(dim, input.dim())
-    length = P.norm_p(input, p, tuple(d for d in range(input.dim()) if d != dim), True)
+    length = p_norm(input, p, tuple(d for d in range(input.dim()) if d != dim), True)
     one = P.full((), 1.0, dtype=length.dtype, device=length.device)
     factor = P.where(P.gt(length, maxnorm), P.div(maxnorm, P.add(length, 1e-7)), one)
     return P.mul(input, P.to(factor, input.dtype))
@@ -378,7 +403,7 @@ def cdist(
     if p == 2 and (compute_mode == "use_mm_for_euclid_dist" or many and not str(compute_mode).startswith("donot")):
         return euclidean_distances(x1, x2)
     gap = P.sub(P.unsqueeze(x1, -2), P.unsqueeze(x2, -3))
-    return P.norm_p(gap, p, (gap.dim() - 1,), False)
+    return p_norm(gap, p, (gap.dim() - 1,), False)
 
 
 CDIST_MODES = (("", ""), ("", "_if_necessary"), ("donot_", ""))
@@ -434,4 +459,4 @@ def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
             [10.]])
     """
     dims = tuple(d for d in range(v.dim()) if dim == -1 or d != dim)
-    return P.norm_p(v, pow, dims, dim != -1)
+    return p_norm(v, pow, dims, dim != -1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,6 @@ from .helpers import (
     error,
     infer_size,
     replace,
-    require_tensor,
     require_tensors,
     wrap_dim,
     wrap_dims,
@@ -25,22 +23,6 @@ Tensors = tuple[Tensor, ...]
 # another shape for the same elements
 
 
-@composite(varargs=True)
-def reshape(input: Tensor, shape: Sequence[int]) -> Tensor:
-    """The same elements in another shape: a view where the strides allow it, a copy elsewhere.
-
-    >>> torch.reshape(torch.arange(6), (2, -1))
-    tensor([[0, 1, 2],
-            [3, 4, 5]])
-    """
-    require_tensor(input, "reshape")
-    sizes = infer_size((shape,) if isinstance(shape, int) else shape, input.numel())
-    try:
-        return P.view(input, sizes)
-    except RuntimeError:
-        return P.view(P.contiguous(input), sizes)
-
-
 @composite(public=False)
 def reshape_as(input: Tensor, other: Tensor) -> Tensor:
     """input in the shape of other.
@@ -48,7 +30,7 @@ def reshape_as(input: Tensor, other: Tensor) -> Tensor:
     >>> torch.arange(4).reshape_as(torch.zeros(2, 2)).shape
     torch.Size([2, 2])
     """
-    return reshape(input, other.shape)
+    return P.reshape(input, other.shape)
 
 
 @composite(public=False)
@@ -59,25 +41,6 @@ def view_as(input: Tensor, other: Tensor) -> Tensor:
     torch.Size([2, 2])
     """
     return P.view(input, tuple(other.shape))
-
-
-@composite
-def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """Joins the dimensions from start_dim to end_dim into one.
-
-    >>> torch.flatten(torch.zeros(2, 3, 4), 1).shape
-    torch.Size([2, 12])
-    """
-    start, end = wrap_dim(start_dim, input.dim()), wrap_dim(end_dim, input.dim())
-    if start > end:
-        phrase = "flatten() has invalid args: start_dim cannot come after end_dim"
-        raise error(RuntimeError, phrase, "flatten", "start_dim <= end_dim", (start_dim, end_dim))
-    if input.dim() == 0:
-        return reshape(input, (1,))
-    if start == end:
-        return input
-    shape = tuple(input.shape)
-    return reshape(input, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
 @composite
@@ -106,7 +69,7 @@ def ravel(input: Tensor) -> Tensor:
     >>> torch.ravel(torch.tensor([[1, 2], [3, 4]]))
     tensor([1, 2, 3, 4])
     """
-    return reshape(P.contiguous(input), (-1,))
+    return P.reshape(P.contiguous(input), (-1,))
 
 
 # broadcasting
@@ -218,30 +181,6 @@ def distinct(dims: Sequence[int], ndim: int, kind: str) -> list[int]:
     if len(set(wrapped)) < len(wrapped):
         raise error(RuntimeError, f"movedim: repeated dim in `{kind}` ({list(dims)})")
     return wrapped
-
-
-@composite(aliases=("swapdims",))
-def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
-    """Exchanges two dimensions.
-
-    >>> torch.swapaxes(torch.zeros(2, 3), 0, 1).shape
-    torch.Size([3, 2])
-    """
-    return P.transpose(input, axis0, axis1)
-
-
-@composite
-def t(input: Tensor) -> Tensor:
-    """The transpose of a matrix; vectors and scalars come back as they are.
-
-    >>> torch.t(torch.tensor([[1, 2]]))
-    tensor([[1],
-            [2]])
-    """
-    if input.dim() > 2:
-        phrase = f"t() expects a tensor with <= 2 dimensions, but self is {input.dim()}D"
-        raise error(RuntimeError, phrase, "t", "at most 2 dimensions", input)
-    return P.transpose(input, 0, -1)
 
 
 @composite
@@ -421,16 +360,6 @@ def conj(input: Tensor) -> Tensor:
     tensor([1.-2.j])
     """
     return P.conj_physical(input) if input.dtype.is_complex else input
-
-
-@composite(aliases=("resolve_neg",))
-def resolve_conj(input: Tensor) -> Tensor:
-    """input itself: conjugation and negation are never left undone here.
-
-    >>> torch.resolve_conj(torch.tensor([1.]))
-    tensor([1.])
-    """
-    return input
 
 
 @composite(prop=True, method=False)

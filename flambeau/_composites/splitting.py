@@ -12,32 +12,6 @@ from .registry import composite
 Tensors = tuple[Tensor, ...]
 
 
-@composite
-def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
-    """A view of `length` places of one dimension, beginning at start (a number or a 0-dim integer tensor).
-
-    >>> torch.narrow(torch.arange(5), 0, 1, 3)
-    tensor([1, 2, 3])
-    """
-    if input.dim() == 0:
-        raise error(RuntimeError, "narrow() cannot be applied to a 0-dim tensor.")
-    if length < 0:
-        raise error(RuntimeError, "narrow(): length must be non-negative.", "narrow", "length >= 0", length)
-    if isinstance(start, Tensor):
-        if start.dim() or start.dtype.is_floating_point or start.dtype.is_complex or start.dtype == P.bool:
-            raise error(RuntimeError, "start must be an 0-dim integral Tensor.")
-        start = int(start.item())
-    dim = wrap_dim(dim, input.dim())
-    extent = input.shape[dim]
-    if not -extent <= start <= extent:
-        phrase = f"start out of range (expected to be in range of [{-extent}, {extent}], but got {start})"
-        raise error(IndexError, phrase)
-    start = start + extent if start < 0 else start
-    if start + length > extent:
-        raise error(RuntimeError, f"start ({start}) + length ({length}) exceeds dimension size ({extent}).")
-    return P.slice(input, dim, start, start + length, 1)
-
-
 @composite(out=True)
 def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """A copy of `length` places of one dimension, beginning at start.
@@ -47,7 +21,7 @@ def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """
     if dim >= input.dim():  # PyTorch's class for this differs from narrow's
         raise error(RuntimeError, f"Expected dim to be in range of a {input.dim()}-dimensional tensor, got {dim}")
-    return P.clone(narrow(input, dim, start, length))
+    return P.clone(P.narrow(input, dim, start, length))
 
 
 @composite

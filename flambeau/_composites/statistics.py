@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ._primitives import P, Tensor
 from .helpers import error, replace, wrap_dim
 from .registry import composite
-from .shape import conj, movedim, reshape
+from .shape import conj, movedim
 
 # quantiles
 
@@ -44,16 +44,16 @@ def quantiles(
     """What both quantiles share: a sort, the place of each share, and a mixture of the two neighbours."""
     shares = check_quantile(input, q, interpolation, name)
     axis = 0 if dim is None else wrap_dim(dim, input.dim())
-    values = reshape(input, (-1,)) if dim is None or input.dim() == 0 else movedim(input, axis, -1)
+    values = P.reshape(input, (-1,)) if dim is None or input.dim() == 0 else movedim(input, axis, -1)
     ordered = P.sort(values, -1)[0]
     last = last_places(ordered, skip_nan)
-    place = P.mul(reshape(shares, (-1,)), last)
+    place = P.mul(P.reshape(shares, (-1,)), last)
     if not skip_nan:  # nan stands last: one is enough to be chosen
         place = P.where(P.any(P.isnan(ordered), -1, True), last, place)
     found = movedim(between(ordered, place, interpolation), -1, 0)
     if keepdim:
         kept = (1,) * input.dim() if dim is None else replace(tuple(input.shape), axis, 1)[: input.dim()]
-        found = reshape(found, (found.shape[0], *kept))
+        found = P.reshape(found, (found.shape[0], *kept))
     return found if shares.dim() else P.squeeze(found, 0)
 
 
@@ -120,7 +120,7 @@ def cov(
         raise error(RuntimeError, phrase, "cov", "at most 2 dimensions", input)
     if input.dtype == P.bool:
         raise error(RuntimeError, "cov(): bool dtype is not supported for input", "cov", "a number dtype", input)
-    x = input if input.dim() == 2 else reshape(input, (1, -1))
+    x = input if input.dim() == 2 else P.reshape(input, (1, -1))
     count = x.shape[1]
     weights = observation_weights(fweights, aweights, count)
     total: Any = count if weights is None else P.sum(weights)
@@ -203,7 +203,7 @@ def histogram(
     >>> torch.histogram(torch.tensor([1., 2., 1.]), bins=2, range=(0., 2.)).hist
     tensor([0., 3.])
     """
-    points = reshape(input, (-1, 1))
+    points = P.reshape(input, (-1, 1))
     weight = None if weight is None else checked_weight(weight, input)
     hist, edges = counted(points, [bins], range, weight, density)
     return Histogram(hist, edges[0])
@@ -216,7 +216,7 @@ def checked_weight(weight: Tensor, input: Tensor) -> Tensor:
             "torch.histogramdd(): if weight tensor is provided, input tensor and weight tensor should have the same"
         )
         raise error(RuntimeError, f"{phrase} dtype, but got input {input.dtype} and weight {weight.dtype}")
-    return reshape(weight, (-1,))
+    return P.reshape(weight, (-1,))
 
 
 @composite
@@ -240,7 +240,7 @@ def histogramdd(
         phrase = f"histogramdd: The size of bins must be equal to the innermost dimension of the input: {columns}"
         raise error(RuntimeError, phrase, "histogramdd", f"{columns} bins", bins)
     weight = None if weight is None else checked_weight(weight, input)
-    hist, edges = counted(reshape(input, (-1, columns)), bins, range, weight, density)
+    hist, edges = counted(P.reshape(input, (-1, columns)), bins, range, weight, density)
     return HistogramDD(hist, tuple(edges))
 
 
@@ -276,7 +276,7 @@ def counted(
         hist = P.div(hist, P.sum(hist))
         for d, edge in enumerate(edges):
             width = P.sub(P.slice(edge, 0, 1, None, 1), P.slice(edge, 0, 0, -1, 1))
-            hist = P.div(hist, reshape(width, [-1 if k == d else 1 for k in builtin_range(len(shape))]))
+            hist = P.div(hist, P.reshape(width, [-1 if k == d else 1 for k in builtin_range(len(shape))]))
     return hist, edges
 
 
@@ -342,8 +342,8 @@ def steps_along(y: Tensor, x: Tensor, dim: int, name: str) -> Tensor:
     if x.dim() == 1:
         if x.shape[0] != y.shape[dim]:
             raise error(RuntimeError, f"{name}: There must be one `x` value for each sample point", name, "", (y, x))
-        return reshape(diff(x), [-1 if d == dim else 1 for d in builtin_range(y.dim())])
-    padded = reshape(x, (1,) * (y.dim() - x.dim()) + tuple(x.shape)) if x.dim() < y.dim() else x
+        return P.reshape(diff(x), [-1 if d == dim else 1 for d in builtin_range(y.dim())])
+    padded = P.reshape(x, (1,) * (y.dim() - x.dim()) + tuple(x.shape)) if x.dim() < y.dim() else x
     return diff(padded, dim=dim - y.dim())
 
 
@@ -425,7 +425,7 @@ def derivative(f: Tensor, dim: int, step: Any, edge_order: int) -> Tensor:
     at = lambda start, end: P.slice(f, dim, start, end, 1)  # noqa: E731
     if uneven:
         shape = [-1 if d == dim else 1 for d in builtin_range(f.dim())]
-        h = reshape(diff(step), shape)
+        h = P.reshape(diff(step), shape)
         gap = lambda start, end: P.slice(h, dim, start, end, 1)  # noqa: E731
         before, after = gap(0, n - 2), gap(1, n - 1)
         # the slopes on both sides, each weighted with the length of the other side

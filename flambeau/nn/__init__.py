@@ -1,18 +1,28 @@
 """``flambeau.nn``: layers, losses and the tools around them.
 
-The rooms: ``parameter``, ``modules`` (the layers), ``functional`` (the functions behind them), ``init`` (initial values),
-``utils`` (clipping, packing, parametrizations, pruning). Imports the core and its operations, nothing above.
+The rooms: ``parameter``, ``modules`` (the layers), ``functional`` (the functions behind them), ``init`` (initial
+values), ``utils`` (clipping, packing, parametrizations, pruning). Imports the core and its operations, nothing above.
 """
 
 # ruff: noqa: F403
 from __future__ import annotations
 
-from . import functional, init, modules, parameter, utils
+from . import functional as functional
+from . import init as init
+from . import modules as modules
+from . import parameter as parameter
+from . import utils as utils
 from .modules import *
 from .parameter import (
     Buffer as Buffer,
+)
+from .parameter import (
     Parameter as Parameter,
+)
+from .parameter import (
     UninitializedBuffer as UninitializedBuffer,
+)
+from .parameter import (
     UninitializedParameter as UninitializedParameter,
 )
 

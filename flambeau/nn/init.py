@@ -70,7 +70,10 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any 
 def trunc_normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Any = None
 ) -> Tensor:
-    """Draws from the normal distribution restricted to ``[a, b]``, by inverting its distribution function."""
+    """Draws from the normal distribution restricted to ``[a, b]``, by rejection.
+
+    Candidates are normal where the interval holds enough of the distribution, and uniform where it does not.
+    """
     def below(x: float) -> float:
         return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
 
@@ -78,16 +81,33 @@ def trunc_normal_(
         import warnings
 
         warnings.warn(
-            "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be incorrect.",
+            "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be "
+            "incorrect.",
             stacklevel=2,
         )
     with flambeau.no_grad():
-        low, high = below((a - mean) / std), below((b - mean) / std)
-        tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
-        tensor.erfinv_()
-        tensor.mul_(std * math.sqrt(2.0))
-        tensor.add_(mean)
-        return tensor.clamp_(min=a, max=b)
+        if below((b - mean) / std) - below((a - mean) / std) >= 0.3:
+
+            def draw(values: Tensor) -> Tensor:
+                values.normal_(mean, std, generator=generator)
+                return (values >= a) & (values <= b)
+        else:
+            densest = min(max(mean, a), b)
+
+            def draw(values: Tensor) -> Tensor:
+                values.uniform_(a, b, generator=generator)
+                chance = flambeau.empty_like(values).uniform_(generator=generator)
+                drop = ((values - mean) ** 2 - (densest - mean) ** 2) / (2 * std * std)
+                return chance < flambeau.exp(-drop)
+
+        # every round draws for all elements, so that the stream does not depend on which were accepted
+        accepted = draw(tensor)
+        while not bool(accepted.all()):
+            again = flambeau.empty_like(tensor)
+            fits = draw(again)
+            tensor.copy_(flambeau.where(accepted, tensor, again))
+            accepted = accepted | fits
+    return tensor
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:

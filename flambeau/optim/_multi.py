@@ -25,7 +25,9 @@ _core_step = getattr(getattr(flambeau, "_C", None), "optimizer_step", None)
 _RULES: dict[str, Callable] = {}
 
 
-def update(rule: str, params: list[Any], states: tuple[list[Any], ...], options: tuple, differentiable: bool = False) -> None:
+def update(
+    rule: str, params: list[Any], states: tuple[list[Any], ...], options: tuple, differentiable: bool = False
+) -> None:
     """Updates every parameter that has a gradient by the named rule."""
     if _core_step is not None and not differentiable and _core_step(rule, params, states, options):
         return
@@ -284,7 +286,9 @@ def _adafactor(p, g, state, lr, beta2_decay, eps1, eps2, d, weight_decay, maximi
 
 
 @_rule
-def _muon(p, g, state, lr, weight_decay, momentum, nesterov, coefficients, eps, steps, adjust):  # state: momentum_buffer
+def _muon(
+    p, g, state, lr, weight_decay, momentum, nesterov, coefficients, eps, steps, adjust
+):  # state: momentum_buffer
     if p.is_complex():
         raise RuntimeError("Muon does not support complex parameters")
     _dense(g, "Muon")

@@ -8,8 +8,16 @@ from typing import Any
 import flambeau
 from flambeau.optim import _multi
 from flambeau.optim.optimizer import (
-    Params, RuleOptimizer, Tensor, check_betas, check_implementation_flags, check_lr, check_range, state_scalar,
-    to_number, zeros_as,
+    Params,
+    RuleOptimizer,
+    Tensor,
+    check_betas,
+    check_implementation_flags,
+    check_lr,
+    check_range,
+    state_scalar,
+    to_number,
+    zeros_as,
 )
 
 
@@ -18,7 +26,10 @@ class _Moments(RuleOptimizer):
 
     _moments: tuple[str, str] = ("exp_avg", "exp_avg_sq")
     _old_defaults: dict[str, Any] = {
-        "maximize": False, "foreach": None, "capturable": False, "differentiable": False,
+        "maximize": False,
+        "foreach": None,
+        "capturable": False,
+        "differentiable": False,
         "decoupled_weight_decay": False,
     }
 
@@ -45,7 +56,7 @@ class _Moments(RuleOptimizer):
     def _numbers(group: dict[str, Any]) -> tuple[Any, Any, Any]:
         """lr and betas, as numbers unless gradients shall flow through them."""
         lr, (beta1, beta2) = group["lr"], group["betas"]
-        if type(lr) is float and type(beta1) is float or group["differentiable"]:
+        if (type(lr) is float and type(beta1) is float) or group["differentiable"]:
             return lr, beta1, beta2
         return to_number(lr), to_number(beta1), to_number(beta2)
 
@@ -75,9 +86,19 @@ class Adam(_Moments):
     _weight_decay = 0.0
 
     def __init__(
-        self, params: Params, lr: float | Tensor = 1e-3, betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
-        eps: float = 1e-8, weight_decay: float = 0, amsgrad: bool = False, *, foreach: bool | None = None,
-        maximize: bool = False, capturable: bool = False, differentiable: bool = False, fused: bool | None = None,
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
         if isinstance(lr, Tensor) and foreach and not capturable:
@@ -91,15 +112,28 @@ class Adam(_Moments):
         for index, beta in enumerate(betas):
             if isinstance(beta, Tensor):
                 if foreach and not capturable:
-                    raise ValueError(f"betas[{index}] as a Tensor is not supported for capturable=False and foreach=True")
+                    raise ValueError(
+                        f"betas[{index}] as a Tensor is not supported for capturable=False and foreach=True"
+                    )
                 if beta.numel() != 1:
                     raise ValueError(f"Tensor betas[{index}] must be 1-element")
         check_implementation_flags(foreach, fused, differentiable)
-        super().__init__(params, {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
-            "maximize": maximize, "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
-            "fused": fused, "decoupled_weight_decay": decoupled_weight_decay,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "amsgrad": amsgrad,
+                "maximize": maximize,
+                "foreach": foreach,
+                "capturable": capturable,
+                "differentiable": differentiable,
+                "fused": fused,
+                "decoupled_weight_decay": decoupled_weight_decay,
+            },
+        )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -119,7 +153,13 @@ class Adam(_Moments):
     def _update(self, group: dict[str, Any], params: list[Any], states: tuple[list[Any], ...]) -> None:
         lr, beta1, beta2 = self._numbers(group)
         options = (
-            lr, beta1, beta2, group["eps"], group["weight_decay"], group["amsgrad"], group["maximize"],
+            lr,
+            beta1,
+            beta2,
+            group["eps"],
+            group["weight_decay"],
+            group["amsgrad"],
+            group["maximize"],
             group["decoupled_weight_decay"],
         )
         _multi.update("adam", params, states, options, group["differentiable"])
@@ -141,13 +181,33 @@ class AdamW(Adam):
     """
 
     def __init__(
-        self, params: Params, lr: float | Tensor = 1e-3, betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
-        eps: float = 1e-8, weight_decay: float = 1e-2, amsgrad: bool = False, *, maximize: bool = False,
-        foreach: bool | None = None, capturable: bool = False, differentiable: bool = False, fused: bool | None = None,
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
         super().__init__(
-            params, lr, betas, eps, weight_decay, amsgrad, foreach=foreach, maximize=maximize, capturable=capturable,
-            differentiable=differentiable, fused=fused, decoupled_weight_decay=True,
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            foreach=foreach,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=True,
         )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -165,18 +225,35 @@ class Adamax(_Moments):
     _old_defaults = {"maximize": False, "foreach": None, "capturable": False, "differentiable": False}
 
     def __init__(
-        self, params: Params, lr: float | Tensor = 2e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-        weight_decay: float = 0, foreach: bool | None = None, *, maximize: bool = False, differentiable: bool = False,
+        self,
+        params: Params,
+        lr: float | Tensor = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
         capturable: bool = False,
     ) -> None:
         check_lr(lr)
         check_range("epsilon value", eps)
         check_betas(betas)
         check_range("weight_decay value", weight_decay)
-        super().__init__(params, {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "foreach": foreach,
-            "maximize": maximize, "differentiable": differentiable, "capturable": capturable,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "foreach": foreach,
+                "maximize": maximize,
+                "differentiable": differentiable,
+                "capturable": capturable,
+            },
+        )
 
     def _update(self, group: dict[str, Any], params: list[Any], states: tuple[list[Any], ...]) -> None:
         options = (*self._numbers(group), group["eps"], group["weight_decay"], group["maximize"])
@@ -187,20 +264,40 @@ class NAdam(_Moments):
     """Adam with Nesterov momentum, whose weight grows over the steps at the rate `momentum_decay` (Dozat, 2016)."""
 
     def __init__(
-        self, params: Params, lr: float | Tensor = 2e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-        weight_decay: float = 0, momentum_decay: float = 4e-3, decoupled_weight_decay: bool = False, *,
-        foreach: bool | None = None, maximize: bool = False, capturable: bool = False, differentiable: bool = False,
+        self,
+        params: Params,
+        lr: float | Tensor = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum_decay: float = 4e-3,
+        decoupled_weight_decay: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
     ) -> None:
         check_lr(lr)
         check_range("epsilon value", eps)
         check_betas(betas)
         check_range("weight_decay value", weight_decay)
         check_range("momentum_decay value", momentum_decay)
-        super().__init__(params, {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "momentum_decay": momentum_decay,
-            "decoupled_weight_decay": decoupled_weight_decay, "maximize": maximize, "foreach": foreach,
-            "capturable": capturable, "differentiable": differentiable,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "momentum_decay": momentum_decay,
+                "decoupled_weight_decay": decoupled_weight_decay,
+                "maximize": maximize,
+                "foreach": foreach,
+                "capturable": capturable,
+                "differentiable": differentiable,
+            },
+        )
 
     def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("step", "mu_product", "exp_avg", "exp_avg_sq")
@@ -211,8 +308,12 @@ class NAdam(_Moments):
 
     def _update(self, group: dict[str, Any], params: list[Any], states: tuple[list[Any], ...]) -> None:
         options = (
-            *self._numbers(group), group["eps"], group["weight_decay"], group["momentum_decay"],
-            group["decoupled_weight_decay"], group["maximize"],
+            *self._numbers(group),
+            group["eps"],
+            group["weight_decay"],
+            group["momentum_decay"],
+            group["decoupled_weight_decay"],
+            group["maximize"],
         )
         _multi.update("nadam", params, states, options, group["differentiable"])
 
@@ -221,23 +322,44 @@ class RAdam(_Moments):
     """Adam that takes plain momentum steps until the mean square rests on enough gradients (Liu et al., 2019)."""
 
     def __init__(
-        self, params: Params, lr: float | Tensor = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-        weight_decay: float = 0, decoupled_weight_decay: bool = False, *, foreach: bool | None = None,
-        maximize: bool = False, capturable: bool = False, differentiable: bool = False,
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        decoupled_weight_decay: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
     ) -> None:
         check_lr(lr)
         check_range("epsilon value", eps)
         check_betas(betas)
         check_range("weight_decay value", weight_decay)
-        super().__init__(params, {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize,
-            "foreach": foreach, "capturable": capturable, "decoupled_weight_decay": decoupled_weight_decay,
-            "differentiable": differentiable,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+                "foreach": foreach,
+                "capturable": capturable,
+                "decoupled_weight_decay": decoupled_weight_decay,
+                "differentiable": differentiable,
+            },
+        )
 
     def _update(self, group: dict[str, Any], params: list[Any], states: tuple[list[Any], ...]) -> None:
         options = (
-            *self._numbers(group), group["eps"], group["weight_decay"], group["decoupled_weight_decay"],
+            *self._numbers(group),
+            group["eps"],
+            group["weight_decay"],
+            group["decoupled_weight_decay"],
             group["maximize"],
         )
         _multi.update("radam", params, states, options, group["differentiable"])
@@ -247,7 +369,11 @@ class SparseAdam(RuleOptimizer):
     """Adam for sparse gradients: only the entries that the gradient names change, and their moments with them."""
 
     def __init__(
-        self, params: Params, lr: float | Tensor = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
         maximize: bool = False,
     ) -> None:
         check_lr(lr)

@@ -7,7 +7,15 @@ from typing import Any
 import flambeau
 from flambeau.optim import _multi
 from flambeau.optim.optimizer import (
-    Params, RuleOptimizer, Tensor, check_implementation_flags, check_lr, check_range, state_scalar, to_number, zeros_as,
+    Params,
+    RuleOptimizer,
+    Tensor,
+    check_implementation_flags,
+    check_lr,
+    check_range,
+    state_scalar,
+    to_number,
+    zeros_as,
 )
 
 
@@ -52,20 +60,39 @@ class RMSprop(_Adaptive):
     _old_defaults = {**_Adaptive._old_defaults, "momentum": 0, "centered": False}
 
     def __init__(
-        self, params: Params, lr: float | Tensor = 1e-2, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0,
-        momentum: float = 0, centered: bool = False, capturable: bool = False, foreach: bool | None = None,
-        maximize: bool = False, differentiable: bool = False,
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+        capturable: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
     ) -> None:
         check_lr(lr)
         check_range("epsilon value", eps)
         check_range("momentum value", momentum)
         check_range("weight_decay value", weight_decay)
         check_range("alpha value", alpha)
-        super().__init__(params, {
-            "lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "centered": centered,
-            "weight_decay": weight_decay, "capturable": capturable, "foreach": foreach, "maximize": maximize,
-            "differentiable": differentiable,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "alpha": alpha,
+                "eps": eps,
+                "centered": centered,
+                "weight_decay": weight_decay,
+                "capturable": capturable,
+                "foreach": foreach,
+                "maximize": maximize,
+                "differentiable": differentiable,
+            },
+        )
 
     def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         return _RMSPROP_STATES[bool(group["centered"]), group["momentum"] > 0]
@@ -80,7 +107,12 @@ class RMSprop(_Adaptive):
 
     def _update(self, group: dict[str, Any], params: list[Any], states: tuple[list[Any], ...]) -> None:
         options = (
-            self._lr(group), group["alpha"], group["eps"], group["weight_decay"], group["momentum"], group["centered"],
+            self._lr(group),
+            group["alpha"],
+            group["eps"],
+            group["weight_decay"],
+            group["momentum"],
+            group["centered"],
             group["maximize"],
         )
         _multi.update("rmsprop", params, states, options, group["differentiable"])
@@ -88,9 +120,13 @@ class RMSprop(_Adaptive):
 
 _RMSPROP_STATES = {
     (centered, momentum): (
-        "step", "square_avg", *(["grad_avg"] if centered else []), *(["momentum_buffer"] if momentum else [])
+        "step",
+        "square_avg",
+        *(["grad_avg"] if centered else []),
+        *(["momentum_buffer"] if momentum else []),
     )
-    for centered in (False, True) for momentum in (False, True)
+    for centered in (False, True)
+    for momentum in (False, True)
 }
 
 
@@ -107,9 +143,18 @@ class Adagrad(_Adaptive):
     _old_defaults = {"maximize": False, "foreach": None, "differentiable": False, "fused": None}
 
     def __init__(
-        self, params: Params, lr: float | Tensor = 1e-2, lr_decay: float = 0, weight_decay: float = 0,
-        initial_accumulator_value: float = 0, eps: float = 1e-10, foreach: bool | None = None, *,
-        maximize: bool = False, differentiable: bool = False, fused: bool | None = None,
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-2,
+        lr_decay: float = 0,
+        weight_decay: float = 0,
+        initial_accumulator_value: float = 0,
+        eps: float = 1e-10,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
         check_lr(lr)
         check_range("lr_decay value", lr_decay)
@@ -117,11 +162,20 @@ class Adagrad(_Adaptive):
         check_range("initial_accumulator_value value", initial_accumulator_value)
         check_range("epsilon value", eps)
         check_implementation_flags(foreach, fused, differentiable)
-        super().__init__(params, {
-            "lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay,
-            "initial_accumulator_value": initial_accumulator_value, "foreach": foreach, "maximize": maximize,
-            "differentiable": differentiable, "fused": fused,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "lr_decay": lr_decay,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "initial_accumulator_value": initial_accumulator_value,
+                "foreach": foreach,
+                "maximize": maximize,
+                "differentiable": differentiable,
+                "fused": fused,
+            },
+        )
         for group in self.param_groups:
             for parameter in group["params"]:
                 self.state[parameter].update(self._initial_state(group, parameter))
@@ -152,18 +206,36 @@ class Adadelta(_Adaptive):
     """
 
     def __init__(
-        self, params: Params, lr: float | Tensor = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0,
-        foreach: bool | None = None, *, capturable: bool = False, maximize: bool = False, differentiable: bool = False,
+        self,
+        params: Params,
+        lr: float | Tensor = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0,
+        foreach: bool | None = None,
+        *,
+        capturable: bool = False,
+        maximize: bool = False,
+        differentiable: bool = False,
     ) -> None:
         check_lr(lr)
         if not 0.0 <= rho <= 1.0:
             raise ValueError(f"Invalid rho value: {rho}")
         check_range("epsilon value", eps)
         check_range("weight_decay value", weight_decay)
-        super().__init__(params, {
-            "lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize,
-            "capturable": capturable, "foreach": foreach, "differentiable": differentiable,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "rho": rho,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+                "capturable": capturable,
+                "foreach": foreach,
+                "differentiable": differentiable,
+            },
+        )
 
     def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("step", "square_avg", "acc_delta")
@@ -182,29 +254,54 @@ class ASGD(_Adaptive):
     """
 
     def __init__(
-        self, params: Params, lr: float | Tensor = 1e-2, lambd: float = 1e-4, alpha: float = 0.75, t0: float = 1e6,
-        weight_decay: float = 0, foreach: bool | None = None, maximize: bool = False, differentiable: bool = False,
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-2,
+        lambd: float = 1e-4,
+        alpha: float = 0.75,
+        t0: float = 1e6,
+        weight_decay: float = 0,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
         capturable: bool = False,
     ) -> None:
         check_lr(lr)
         check_range("weight_decay value", weight_decay)
-        super().__init__(params, {
-            "lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay, "foreach": foreach,
-            "maximize": maximize, "differentiable": differentiable, "capturable": capturable,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "lambd": lambd,
+                "alpha": alpha,
+                "t0": t0,
+                "weight_decay": weight_decay,
+                "foreach": foreach,
+                "maximize": maximize,
+                "differentiable": differentiable,
+                "capturable": capturable,
+            },
+        )
 
     def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("step", "eta", "mu", "ax")
 
     def _initial_state(self, group: dict[str, Any], parameter: Any) -> dict[str, Any]:
         return {
-            "step": state_scalar(0.0), "eta": state_scalar(float(to_number(group["lr"]))), "mu": state_scalar(1.0),
+            "step": state_scalar(0.0),
+            "eta": state_scalar(float(to_number(group["lr"]))),
+            "mu": state_scalar(1.0),
             "ax": zeros_as(parameter),
         }
 
     def _update(self, group: dict[str, Any], params: list[Any], states: tuple[list[Any], ...]) -> None:
         options = (
-            to_number(group["lr"]), group["lambd"], group["alpha"], group["t0"], group["weight_decay"], group["maximize"]
+            to_number(group["lr"]),
+            group["lambd"],
+            group["alpha"],
+            group["t0"],
+            group["weight_decay"],
+            group["maximize"],
         )
         _multi.compose("asgd", params, states, options, group["differentiable"])
 
@@ -215,17 +312,32 @@ class Rprop(_Adaptive):
     """
 
     def __init__(
-        self, params: Params, lr: float | Tensor = 1e-2, etas: tuple[float, float] = (0.5, 1.2),
-        step_sizes: tuple[float, float] = (1e-6, 50), *, capturable: bool = False, foreach: bool | None = None,
-        maximize: bool = False, differentiable: bool = False,
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-2,
+        etas: tuple[float, float] = (0.5, 1.2),
+        step_sizes: tuple[float, float] = (1e-6, 50),
+        *,
+        capturable: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
     ) -> None:
         check_lr(lr)
         if not 0.0 < etas[0] < 1.0 < etas[1]:
             raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]}")
-        super().__init__(params, {
-            "lr": lr, "etas": etas, "step_sizes": step_sizes, "foreach": foreach, "maximize": maximize,
-            "differentiable": differentiable, "capturable": capturable,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "etas": etas,
+                "step_sizes": step_sizes,
+                "foreach": foreach,
+                "maximize": maximize,
+                "differentiable": differentiable,
+                "capturable": capturable,
+            },
+        )
 
     def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("step", "prev", "step_size")
@@ -235,7 +347,9 @@ class Rprop(_Adaptive):
         if parameter.is_complex():
             start = complex(start, start)
         return {
-            "step": state_scalar(0.0), "prev": zeros_as(parameter), "step_size": flambeau.full_like(parameter, start)
+            "step": state_scalar(0.0),
+            "prev": zeros_as(parameter),
+            "step_size": flambeau.full_like(parameter, start),
         }
 
     def _update(self, group: dict[str, Any], params: list[Any], states: tuple[list[Any], ...]) -> None:
@@ -256,9 +370,16 @@ class Adafactor(_Adaptive):
     _old_defaults = {"foreach": None}
 
     def __init__(
-        self, params: Params, lr: float | Tensor = 1e-2, beta2_decay: float = -0.8,
-        eps: tuple[float | None, float] = (None, 1e-3), d: float = 1.0, weight_decay: float = 0.0, *,
-        foreach: bool | None = None, maximize: bool = False,
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-2,
+        beta2_decay: float = -0.8,
+        eps: tuple[float | None, float] = (None, 1e-3),
+        d: float = 1.0,
+        weight_decay: float = 0.0,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
     ) -> None:
         check_lr(lr)
         if beta2_decay > 0:
@@ -271,10 +392,18 @@ class Adafactor(_Adaptive):
             raise ValueError(f"Clipping threshold d should be >= 1 but is: {d}")
         if not weight_decay >= 0:
             raise ValueError(f"weight_decay should be >= 0 but is: {weight_decay}")
-        super().__init__(params, {
-            "lr": lr, "beta2_decay": beta2_decay, "eps": eps, "d": d, "weight_decay": weight_decay, "foreach": foreach,
-            "maximize": maximize,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "beta2_decay": beta2_decay,
+                "eps": eps,
+                "d": d,
+                "weight_decay": weight_decay,
+                "foreach": foreach,
+                "maximize": maximize,
+            },
+        )
 
     def _gather(self) -> Any:
         """Matrices and vectors keep different state, so the lists hold whole state dictionaries."""
@@ -300,7 +429,11 @@ class Adafactor(_Adaptive):
 
     def _update(self, group: dict[str, Any], params: list[Any], states: tuple[list[Any], ...]) -> None:
         options = (
-            to_number(group["lr"]), group["beta2_decay"], *group["eps"], group["d"], group["weight_decay"],
+            to_number(group["lr"]),
+            group["beta2_decay"],
+            *group["eps"],
+            group["d"],
+            group["weight_decay"],
             group["maximize"],
         )
         for parameter in params:

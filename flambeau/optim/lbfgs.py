@@ -35,16 +35,29 @@ class LBFGS(Optimizer):
     _own_step = False
 
     def __init__(
-        self, params: Params, lr: float | Tensor = 1, max_iter: int = 20, max_eval: int | None = None,
-        tolerance_grad: float = 1e-7, tolerance_change: float = 1e-9, history_size: int = 100,
+        self,
+        params: Params,
+        lr: float | Tensor = 1,
+        max_iter: int = 20,
+        max_eval: int | None = None,
+        tolerance_grad: float = 1e-7,
+        tolerance_change: float = 1e-9,
+        history_size: int = 100,
         line_search_fn: str | None = None,
     ) -> None:
         check_lr(lr)
-        super().__init__(params, {
-            "lr": lr, "max_iter": max_iter, "max_eval": max_iter * 5 // 4 if max_eval is None else max_eval,
-            "tolerance_grad": tolerance_grad, "tolerance_change": tolerance_change, "history_size": history_size,
-            "line_search_fn": line_search_fn,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "max_iter": max_iter,
+                "max_eval": max_iter * 5 // 4 if max_eval is None else max_eval,
+                "tolerance_grad": tolerance_grad,
+                "tolerance_change": tolerance_change,
+                "history_size": history_size,
+                "line_search_fn": line_search_fn,
+            },
+        )
         if len(self.param_groups) != 1:
             raise ValueError("LBFGS doesn't support per-parameter options (parameter groups)")
         self._params = self.param_groups[0]["params"]
@@ -141,9 +154,13 @@ class LBFGS(Optimizer):
                     tried = 1
             evaluations += tried
             state["func_evals"] += tried
-            if (iterations == group["max_iter"] or evaluations >= group["max_eval"] or flat_enough
-                    or direction.mul(size).abs().max() <= tolerance_change
-                    or abs(loss - previous_loss) < tolerance_change):
+            if (
+                iterations == group["max_iter"]
+                or evaluations >= group["max_eval"]
+                or flat_enough
+                or direction.mul(size).abs().max() <= tolerance_change
+                or abs(loss - previous_loss) < tolerance_change
+            ):
                 break
         if isinstance(group["lr"], Tensor):
             size = flambeau.full_like(group["lr"], size)
@@ -194,8 +211,16 @@ def _minimum_of_cubic(a: _Point, b: _Point, bounds: tuple[float, float] | None =
 
 
 def _strong_wolfe(
-    probe: Callable[[float], tuple[float, Any]], size: float, direction: Any, loss: float, grad: Any, slope: float,
-    sufficient: float = 1e-4, curvature: float = 0.9, tolerance: float = 1e-9, most: int = 25,
+    probe: Callable[[float], tuple[float, Any]],
+    size: float,
+    direction: Any,
+    loss: float,
+    grad: Any,
+    slope: float,
+    sufficient: float = 1e-4,
+    curvature: float = 0.9,
+    tolerance: float = 1e-9,
+    most: int = 25,
 ) -> tuple[float, Any, float, int]:
     """A step size with sufficient decrease and small slope (Nocedal and Wright, algorithms 3.5 and 3.6).
 

@@ -92,8 +92,21 @@ def _noticing(name: str) -> Callable:
     return method
 
 
-for _name in ("__getitem__", "__setitem__", "__delitem__", "__iter__", "get", "items", "values", "keys", "pop", "popitem",
-              "clear", "update", "setdefault"):
+for _name in (
+    "__getitem__",
+    "__setitem__",
+    "__delitem__",
+    "__iter__",
+    "get",
+    "items",
+    "values",
+    "keys",
+    "pop",
+    "popitem",
+    "clear",
+    "update",
+    "setdefault",
+):
     setattr(_State, _name, _noticing(_name))
 
 
@@ -247,7 +260,7 @@ class Optimizer:
             if not self.defaults.get("differentiable", None) and not (item.is_leaf or item.retains_grad):
                 raise ValueError(
                     "can't optimize a non-leaf Tensor\n"
-                    f"{type(self).__name__}: expected a leaf; got a result of shape {tuple(item.shape)} with a grad_fn\n"
+                    f"{type(self).__name__}: expected a leaf; got a result of shape {tuple(item.shape)}\n"
                     "hint: optimize the tensor it was computed from, or detach it first"
                 )
         for key, value in self.defaults.items():
@@ -264,7 +277,8 @@ class Optimizer:
         if self.param_groups and ("param_names" in param_group) != ("param_names" in self.param_groups[0]):
             raise ValueError(
                 "all optimizer param groups should be with/without names. cannot add param group "
-                + ("with names" if names else "without names") + " to the optimizer"
+                + ("with names" if names else "without names")
+                + " to the optimizer"
             )
         self.param_groups.append(param_group)
         self._plans = None
@@ -371,8 +385,10 @@ class Optimizer:
                     f"got {len(group['params'])}"
                 )
         parameters = dict(
-            zip(chain.from_iterable(g["params"] for g in saved),
-                chain.from_iterable(g["params"] for g in self.param_groups))
+            zip(
+                chain.from_iterable(g["params"] for g in saved),
+                chain.from_iterable(g["params"] for g in self.param_groups),
+            )
         )
         state = _State()
         for key, value in state_dict["state"].items():
@@ -399,7 +415,7 @@ def _type_name(value: Any) -> str:
 
 
 def _cast_state(parameter: Any, value: Any, key: Any) -> Any:
-    """State of a parameter in its dtype and on its device; the containers are new, so the saved ones stay as they are."""
+    """State of a parameter in its dtype and on its device; in new containers."""
     if isinstance(value, Tensor):
         if key == "step":
             return value.clone()
@@ -460,8 +476,9 @@ class RuleOptimizer(Optimizer):
         Returns:
             What `closure` returned, or None.
         """
-        if (self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks or _global_pre_hooks
-                or _global_post_hooks) and not self._stepping:
+        if (
+            self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks or _global_pre_hooks or _global_post_hooks
+        ) and not self._stepping:
             return _run_with_hooks(self, type(self).step, (closure,) if closure is not None else (), {})
         self._opt_called = True
         loss = None
@@ -475,8 +492,12 @@ class RuleOptimizer(Optimizer):
         for plan in plans:
             group = plan.group
             source = group["params"]
-            if (source is not plan.source or len(source) != len(plan.members)
-                    or not all(map(is_, source, plan.members)) or self._state_names(group) != plan.names):
+            if (
+                source is not plan.source
+                or len(source) != len(plan.members)
+                or not all(map(is_, source, plan.members))
+                or self._state_names(group) != plan.names
+            ):
                 plan = self._regather(plan)
             if plan.waiting:
                 self._admit(plan)
@@ -492,7 +513,7 @@ class RuleOptimizer(Optimizer):
             plan = _Plan(group, names)
             for parameter in group["params"]:
                 own = dict.get(state, parameter)
-                if not names or own and all(own.get(name) is not None for name in names):
+                if not names or (own and all(own.get(name) is not None for name in names)):
                     plan.admit(parameter, own or {})
                 else:
                     plan.waiting.append(parameter)

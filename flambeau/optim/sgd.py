@@ -6,7 +6,14 @@ from typing import Any
 
 from flambeau.optim import _multi
 from flambeau.optim.optimizer import (
-    Params, RuleOptimizer, Tensor, check_implementation_flags, check_lr, check_range, to_number, zeros_as,
+    Params,
+    RuleOptimizer,
+    Tensor,
+    check_implementation_flags,
+    check_lr,
+    check_range,
+    to_number,
+    zeros_as,
 )
 
 
@@ -39,9 +46,18 @@ class SGD(RuleOptimizer):
     """
 
     def __init__(
-        self, params: Params, lr: float | Tensor = 1e-3, momentum: float = 0, dampening: float = 0,
-        weight_decay: float | Tensor = 0, nesterov: bool = False, *, maximize: bool = False,
-        foreach: bool | None = None, differentiable: bool = False, fused: bool | None = None,
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float | Tensor = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
         check_lr(lr)
         check_range("momentum value", momentum)
@@ -49,16 +65,31 @@ class SGD(RuleOptimizer):
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         check_implementation_flags(foreach, fused, differentiable)
-        super().__init__(params, {
-            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov,
-            "maximize": maximize, "foreach": foreach, "differentiable": differentiable, "fused": fused,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "dampening": dampening,
+                "weight_decay": weight_decay,
+                "nesterov": nesterov,
+                "maximize": maximize,
+                "foreach": foreach,
+                "differentiable": differentiable,
+                "fused": fused,
+            },
+        )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         for group in self.param_groups:
-            for name, value in (("nesterov", False), ("maximize", False), ("foreach", None),
-                                ("differentiable", False), ("fused", False)):
+            for name, value in (
+                ("nesterov", False),
+                ("maximize", False),
+                ("foreach", None),
+                ("differentiable", False),
+                ("fused", False),
+            ):
                 group.setdefault(name, value)
 
     def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
@@ -99,8 +130,15 @@ class Muon(RuleOptimizer):
     """
 
     def __init__(
-        self, params: Params, lr: float = 1e-3, weight_decay: float = 0.1, momentum: float = 0.95, nesterov: bool = True,
-        ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315), eps: float = 1e-7, ns_steps: int = 5,
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        weight_decay: float = 0.1,
+        momentum: float = 0.95,
+        nesterov: bool = True,
+        ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315),
+        eps: float = 1e-7,
+        ns_steps: int = 5,
         adjust_lr_fn: str | None = None,
     ) -> None:
         check_lr(lr)
@@ -114,10 +152,19 @@ class Muon(RuleOptimizer):
             raise ValueError("Number of steps must be less than 100 for computational efficiency")
         if len(ns_coefficients) != 3:
             raise ValueError("Coefficients must be a tuple of exactly 3 values")
-        super().__init__(params, {
-            "lr": lr, "weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov,
-            "ns_coefficients": ns_coefficients, "eps": eps, "ns_steps": ns_steps, "adjust_lr_fn": adjust_lr_fn,
-        })
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "weight_decay": weight_decay,
+                "momentum": momentum,
+                "nesterov": nesterov,
+                "ns_coefficients": ns_coefficients,
+                "eps": eps,
+                "ns_steps": ns_steps,
+                "adjust_lr_fn": adjust_lr_fn,
+            },
+        )
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.dim() != 2:
@@ -134,7 +181,13 @@ class Muon(RuleOptimizer):
 
     def _update(self, group: dict[str, Any], params: list[Any], states: tuple[list[Any], ...]) -> None:
         options = (
-            to_number(group["lr"]), group["weight_decay"], group["momentum"], group["nesterov"],
-            group["ns_coefficients"], group["eps"], group["ns_steps"], group["adjust_lr_fn"],
+            to_number(group["lr"]),
+            group["weight_decay"],
+            group["momentum"],
+            group["nesterov"],
+            group["ns_coefficients"],
+            group["eps"],
+            group["ns_steps"],
+            group["adjust_lr_fn"],
         )
         _multi.compose("muon", params, states, options, False)

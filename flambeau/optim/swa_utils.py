@@ -13,7 +13,12 @@ from flambeau.optim.lr_scheduler.base import LRScheduler, one_per_group
 from flambeau.optim.optimizer import Optimizer
 
 __all__ = [
-    "SWALR", "AveragedModel", "get_ema_avg_fn", "get_ema_multi_avg_fn", "get_swa_avg_fn", "get_swa_multi_avg_fn",
+    "SWALR",
+    "AveragedModel",
+    "get_ema_avg_fn",
+    "get_ema_multi_avg_fn",
+    "get_swa_avg_fn",
+    "get_swa_multi_avg_fn",
     "update_bn",
 ]
 
@@ -71,7 +76,11 @@ class AveragedModel(Module):
     """
 
     def __init__(
-        self, model: Module, device: Any = None, avg_fn: Callable | None = None, multi_avg_fn: Callable | None = None,
+        self,
+        model: Module,
+        device: Any = None,
+        avg_fn: Callable | None = None,
+        multi_avg_fn: Callable | None = None,
         use_buffers: bool = False,
     ) -> None:
         super().__init__()
@@ -90,8 +99,8 @@ class AveragedModel(Module):
     def update_parameters(self, model: Module) -> None:
         """Takes the parameters of `model` into the average."""
         pairs = [
-            (own.detach(), new.detach().to(own.device)) for own, new in zip(self._averaged(self.module),
-                                                                           self._averaged(model))
+            (own.detach(), new.detach().to(own.device))
+            for own, new in zip(self._averaged(self.module), self._averaged(model))
         ]
         count = self.n_averaged.item()
         if count == 0:
@@ -105,7 +114,9 @@ class AveragedModel(Module):
             if self.multi_avg_fn is not None:
                 self.multi_avg_fn([own for own, _ in floating], [new for _, new in floating], count)
             else:
-                _each(self.avg_fn or get_swa_avg_fn(), [own for own, _ in floating], [new for _, new in floating], count)
+                _each(
+                    self.avg_fn or get_swa_avg_fn(), [own for own, _ in floating], [new for _, new in floating], count
+                )
         if not self.use_buffers:
             for own, new in zip(self.module.buffers(), model.buffers()):
                 own.detach().copy_(new.detach().to(own.device))
@@ -121,8 +132,11 @@ def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
     Args:
         loader: batches; of a tuple or list, the first member is the model's input.
     """
-    norms = {m: m.momentum for m in model.modules() if hasattr(m, "running_mean") and hasattr(m, "momentum")
-             and m.running_mean is not None}
+    norms = {
+        m: m.momentum
+        for m in model.modules()
+        if hasattr(m, "running_mean") and hasattr(m, "momentum") and m.running_mean is not None
+    }
     if not norms:
         return
     training = model.training
@@ -150,7 +164,11 @@ class SWALR(LRScheduler):
     """
 
     def __init__(
-        self, optimizer: Optimizer, swa_lr: float | list[float], anneal_epochs: int = 10, anneal_strategy: str = "cos",
+        self,
+        optimizer: Optimizer,
+        swa_lr: float | list[float],
+        anneal_epochs: int = 10,
+        anneal_strategy: str = "cos",
         last_epoch: int = -1,
     ) -> None:
         for lr, group in zip(one_per_group("swa_lr", optimizer, swa_lr), optimizer.param_groups):

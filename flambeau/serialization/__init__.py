@@ -17,9 +17,7 @@ from flambeau.serialization.archive import ArchiveReader, ArchiveWriter, atomic_
 from flambeau.serialization.reading import load_archive, load_legacy, safe_types
 from flambeau.serialization.writing import pack
 
-__all__ = [
-    "add_safe_globals", "clear_safe_globals", "get_safe_globals", "load", "safe_globals", "save",
-]
+__all__ = ["add_safe_globals", "clear_safe_globals", "get_safe_globals", "load", "safe_globals", "save"]
 
 FileLike = Union[str, "os.PathLike[str]", IO[bytes]]
 MapLocation = Union[Callable[[Any, str], Any], str, dict[str, str], None, Any]
@@ -28,8 +26,12 @@ _PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
 def save(
-    obj: Any, f: FileLike, pickle_module: Any = pickle, pickle_protocol: int = 2,
-    _use_new_zipfile_serialization: bool = True, _disable_byteorder_record: bool = False,
+    obj: Any,
+    f: FileLike,
+    pickle_module: Any = pickle,
+    pickle_protocol: int = 2,
+    _use_new_zipfile_serialization: bool = True,
+    _disable_byteorder_record: bool = False,
 ) -> None:
     """Writes an object with all its tensors to a file.
 
@@ -89,8 +91,13 @@ def _write(file: Any, name: str, data: bytes, storages: list[Any]) -> None:
 
 
 def load(
-    f: FileLike, map_location: MapLocation = None, pickle_module: Any = None, *, weights_only: bool | None = None,
-    mmap: bool | None = None, **pickle_load_args: Any,
+    f: FileLike,
+    map_location: MapLocation = None,
+    pickle_module: Any = None,
+    *,
+    weights_only: bool | None = None,
+    mmap: bool | None = None,
+    **pickle_load_args: Any,
 ) -> Any:
     """Reads what `save` of this package or of PyTorch wrote.
 
@@ -111,7 +118,7 @@ def load(
     """
     if pickle_module is not None and weights_only:
         raise RuntimeError("Can not safely load weights when explicit pickle_module is specified")
-    safe = weights_only is None and pickle_module is None or bool(weights_only)
+    safe = (weights_only is None and pickle_module is None) or bool(weights_only)
     if isinstance(f, (str, os.PathLike)):
         with open(f, "rb") as file:
             return _load(file, os.fspath(f), map_location, safe, bool(mmap))
@@ -144,14 +151,15 @@ def _load(file: Any, path: str | None, map_location: MapLocation, safe: bool, mm
             if mmap:
                 raise RuntimeError(
                     "mmap can only be used with files saved with "
-                    "`torch.save(_use_new_zipfile_serialization=True), please torch.save your checkpoint with this option."
+                    "`torch.save(_use_new_zipfile_serialization=True), please torch.save your checkpoint with this "
+                    "option."
                 )
             return load_legacy(file, map_location, safe)
         if start[:2] in _PICKLE_STARTS and not safe:
             return pickle.load(file)
         raise pickle.UnpicklingError(
-            f"invalid load key: not a checkpoint\nload: expected a zip file or a legacy checkpoint; got data that starts "
-            f"with {start[:8]!r}"
+            f"invalid load key: not a checkpoint\nload: expected a zip file or a legacy checkpoint; got data that "
+            f"starts with {start[:8]!r}"
         )
     except pickle.UnpicklingError as error:
         if not safe:
@@ -214,5 +222,3 @@ def _safe_globals(values: list[Any]) -> Iterator[None]:
 def safe_globals(safe_globals: list[Any]) -> Any:
     """add_safe_globals for the length of a `with` block."""
     return _safe_globals(safe_globals)
-
-

@@ -61,10 +61,30 @@ class ArchiveWriter:
         for name, checksum, size, offset in self.entries:
             wide = [value for value in (size, size, offset) if value >= _BIG]
             extra = struct.pack(f"<HH{len(wide)}Q", 1, 8 * len(wide), *wide) if wide else b""
-            parts.append(struct.pack(
-                "<4s6H3L5H2L", _CENTRAL, 45 if wide else 20, 45 if wide else 20, 0x800, 0, 0, _DATE, checksum,
-                min(size, _BIG), min(size, _BIG), len(name), len(extra), 0, 0, 0, 0, min(offset, _BIG),
-            ) + name + extra)
+            parts.append(
+                struct.pack(
+                    "<4s6H3L5H2L",
+                    _CENTRAL,
+                    45 if wide else 20,
+                    45 if wide else 20,
+                    0x800,
+                    0,
+                    0,
+                    _DATE,
+                    checksum,
+                    min(size, _BIG),
+                    min(size, _BIG),
+                    len(name),
+                    len(extra),
+                    0,
+                    0,
+                    0,
+                    0,
+                    min(offset, _BIG),
+                )
+                + name
+                + extra
+            )
         directory = b"".join(parts)
         count = len(self.entries)
         if count >= 0xFFFF or start >= _BIG or len(directory) >= _BIG:
@@ -109,8 +129,10 @@ class ArchiveReader:
         self.records: dict[str, Any] = {}
         roots = {info.filename.partition("/")[0] for info in infos}
         if len(roots) > 1:
-            raise _corrupt("reading zip archive: file is not a checkpoint",
-                           f"expected all records in one folder; got {', '.join(sorted(roots)[:5])}")
+            raise _corrupt(
+                "reading zip archive: file is not a checkpoint",
+                f"expected all records in one folder; got {', '.join(sorted(roots)[:5])}",
+            )
         self.name = roots.pop() if roots else ""
         for info in infos:
             self._check(info)
@@ -119,21 +141,29 @@ class ArchiveReader:
     def _check(self, info: Any) -> None:
         stored = info.compress_type == 0
         if not stored and info.compress_type != 8:
-            raise _corrupt(f"reading file {info.filename}", f"expected stored or deflated data; got method {info.compress_type}")
+            raise _corrupt(
+                f"reading file {info.filename}", f"expected stored or deflated data; got method {info.compress_type}"
+            )
         if info.header_offset < 0 or info.header_offset + 30 + info.compress_size > self.length:
-            raise _corrupt(f"reading file {info.filename}: invalid header or archive is corrupted",
-                           f"expected at most {self.length} bytes; got {info.compress_size} at {info.header_offset}")
+            raise _corrupt(
+                f"reading file {info.filename}: invalid header or archive is corrupted",
+                f"expected at most {self.length} bytes; got {info.compress_size} at {info.header_offset}",
+            )
         if info.file_size != info.compress_size if stored else info.file_size > 1032 * info.compress_size + 64:
-            raise _corrupt(f"reading file {info.filename}: invalid header or archive is corrupted",
-                           f"expected sizes that agree; got {info.compress_size} bytes that claim to hold {info.file_size}")
+            raise _corrupt(
+                f"reading file {info.filename}: invalid header or archive is corrupted",
+                f"expected sizes that agree; got {info.compress_size} bytes that claim to hold {info.file_size}",
+            )
 
     def __contains__(self, record: str) -> bool:
         return record in self.records
 
     def info(self, record: str) -> Any:
         if record not in self.records:
-            raise _corrupt(f"locating file {record}: file not found",
-                           f"expected a checkpoint; got a zip file with {', '.join(list(self.records)[:5]) or 'no records'}")
+            raise _corrupt(
+                f"locating file {record}: file not found",
+                f"expected a checkpoint; got a zip file with {', '.join(list(self.records)[:5]) or 'no records'}",
+            )
         return self.records[record]
 
     def size(self, record: str) -> int:
@@ -145,13 +175,17 @@ class ArchiveReader:
         self.file.seek(info.header_offset)
         header = self.file.read(30)
         if len(header) < 30 or header[:4] != _LOCAL:
-            raise _corrupt(f"reading file {record}: invalid header or archive is corrupted", "no record where one should be")
+            raise _corrupt(
+                f"reading file {record}: invalid header or archive is corrupted", "no record where one should be"
+            )
         name_length, extra_length = struct.unpack("<2H", header[26:30])
         start = info.header_offset + 30 + name_length + extra_length
         name = info.orig_filename.encode("utf-8" if info.flag_bits & 0x800 else "cp437", "replace")
         if self.file.read(name_length) != name or start + info.compress_size > self.length:
-            raise _corrupt(f"reading file {record}: invalid header or archive is corrupted",
-                           "the record's own header contradicts the directory")
+            raise _corrupt(
+                f"reading file {record}: invalid header or archive is corrupted",
+                "the record's own header contradicts the directory",
+            )
         return start
 
     def read_into(self, record: str, target: memoryview) -> None:
@@ -175,8 +209,10 @@ class ArchiveReader:
                     raise _corrupt(f"reading file {record}: file read failed", f"the file ended after {done} bytes")
                 done += count
         if self.verify and zlib.crc32(target) != info.CRC:
-            raise _corrupt(f"reading file {record}: crc-32 check failed",
-                           f"expected checksum {info.CRC:08x}; got {zlib.crc32(target):08x}")
+            raise _corrupt(
+                f"reading file {record}: crc-32 check failed",
+                f"expected checksum {info.CRC:08x}; got {zlib.crc32(target):08x}",
+            )
 
     def _inflate(self, info: Any, record: str) -> bytes:
         unpack = zlib.decompressobj(-15)
@@ -185,8 +221,9 @@ class ArchiveReader:
         except zlib.error as error:
             raise _corrupt(f"reading file {record}: decompression failed", str(error)) from None
         if len(data) != info.file_size:
-            raise _corrupt(f"reading file {record}: decompression failed",
-                           f"expected {info.file_size} bytes; got {len(data)}")
+            raise _corrupt(
+                f"reading file {record}: decompression failed", f"expected {info.file_size} bytes; got {len(data)}"
+            )
         return data
 
     def read(self, record: str) -> bytes:
@@ -217,7 +254,9 @@ def atomic_file(path: str) -> Iterator[IO[bytes]]:
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
     except OSError as error:
-        raise RuntimeError(f"open file failed with strerror: {error.strerror}\nsave: cannot write in {folder}") from error
+        raise RuntimeError(
+            f"open file failed with strerror: {error.strerror}\nsave: cannot write in {folder}"
+        ) from error
     try:
         with open(descriptor, "wb", buffering=1 << 20) as file:
             with suppress(OSError):

@@ -118,7 +118,8 @@ _REBUILD: dict[tuple[str, str], Any] = {
     ("torch._tensor", "_rebuild_from_type_v2"): _rebuild_from_type_v2,
 }
 _CALLABLE = {
-    **_REBUILD, **PLAIN,
+    **_REBUILD,
+    **PLAIN,
     ("torch.serialization", "_get_layout"): _get_layout,
     ("torch", "Size"): _size,
     ("torch", "device"): _device,
@@ -131,7 +132,7 @@ _UNTYPED = _StorageType("")
 def _known(module: str, name: str) -> Any:
     """The object for a name that checkpoints of data contain, or None."""
     if module.partition(".")[0] == "flambeau":
-        module = "torch" + module[len("flambeau"):]
+        module = "torch" + module[len("flambeau") :]
     value = _CALLABLE.get((module, name))
     if value is not None:
         return value
@@ -182,9 +183,12 @@ class _FullUnpickler(pickle.Unpickler):
 
 def _counterpart(module: str, name: str) -> Any:
     """This package's object for a name of PyTorch's, wherever it lies here."""
-    places = ["flambeau" + module[len("torch"):]]
-    places += [place for prefix, place in (("torch.nn.modules", "flambeau.nn"), ("torch.optim", "flambeau.optim"))
-               if module.startswith(prefix)]
+    places = ["flambeau" + module[len("torch") :]]
+    places += [
+        place
+        for prefix, place in (("torch.nn.modules", "flambeau.nn"), ("torch.optim", "flambeau.optim"))
+        if module.startswith(prefix)
+    ]
     for place in places:
         try:
             value: Any = importlib.import_module(place)
@@ -243,8 +247,8 @@ def load_archive(reader: ArchiveReader, path: str | None, map_location: Any, saf
     version = reader.read(".data/version" if ".data/version" in reader else "version").strip()
     if not version.isdigit() or not 1 <= int(version) <= 10:
         raise RuntimeError(
-            f"Attempted to read a PyTorch file with version {version.decode(errors='replace')}, but the maximum supported "
-            "version for reading is 10.\nload: expected a version between 1 and 10"
+            f"Attempted to read a PyTorch file with version {version.decode(errors='replace')}, but the maximum "
+            "supported version for reading is 10.\nload: expected a version between 1 and 10"
         )
     swap = "byteorder" in reader and reader.read("byteorder") == b"big"
     bases: dict[str, Any] = {}
@@ -351,8 +355,11 @@ def load_legacy(file: Any, map_location: Any, safe: bool) -> Any:
         itemsize = getattr(flambeau, own.dtype).itemsize if own.dtype else 1
         start = pickles.position + 8
         header = pickles.data[pickles.position : start]
-        if len(header) < 8 or struct.unpack("<q", header)[0] * itemsize != len(target) or (
-                start + len(target) > len(pickles.data)):
+        if (
+            len(header) < 8
+            or struct.unpack("<q", header)[0] * itemsize != len(target)
+            or (start + len(target) > len(pickles.data))
+        ):
             raise RuntimeError(f"unexpected EOF, expected {len(target)} more bytes. The file might be corrupted.")
         target[:] = pickles.data[start : start + len(target)]
         pickles.position = start + len(target)

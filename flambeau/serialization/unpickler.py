@@ -34,8 +34,14 @@ PLAIN: dict[tuple[str, str], Any] = {
     ("_codecs", "encode"): _encode,
 }
 for _module in ("builtins", "__builtin__"):
-    PLAIN.update({(_module, "set"): set, (_module, "frozenset"): frozenset, (_module, "complex"): complex,
-                  (_module, "bytearray"): _bytearray})
+    PLAIN.update(
+        {
+            (_module, "set"): set,
+            (_module, "frozenset"): frozenset,
+            (_module, "complex"): complex,
+            (_module, "bytearray"): _bytearray,
+        }
+    )
 
 
 class SafeUnpickler:
@@ -50,8 +56,13 @@ class SafeUnpickler:
     """
 
     def __init__(
-        self, data: bytes, find: Callable[[str, str], Any], persistent_load: Callable[[Any], Any],
-        callables: Callable[[Any], bool], own: Callable[[Any], bool], position: int = 0,
+        self,
+        data: bytes,
+        find: Callable[[str, str], Any],
+        persistent_load: Callable[[Any], Any],
+        callables: Callable[[Any], bool],
+        own: Callable[[Any], bool],
+        position: int = 0,
     ) -> None:
         self.data, self.position = data, position
         self.find, self.persistent_load, self.callables, self.own = find, persistent_load, callables, own
@@ -118,7 +129,8 @@ class SafeUnpickler:
             raise UnpicklingError(
                 f"Unsupported global: GLOBAL {module}.{name} was not an allowed global by default. Please use "
                 f"`torch.serialization.add_safe_globals([{module}.{name}])` or the "
-                f"`torch.serialization.safe_globals([{module}.{name}])` context manager to allowlist this global if you "
+                f"`torch.serialization.safe_globals([{module}.{name}])` context manager to allowlist this global if "
+                "you "
                 "trust this class/function."
             )
         self.stack.append(value)
@@ -166,8 +178,10 @@ class SafeUnpickler:
             for name, value in (slots or {}).items():
                 setattr(target, name, value)
         else:
-            raise UnpicklingError(f"Can only build Tensor, Parameter, OrderedDict or types allowlisted via "
-                                  f"`add_safe_globals`, but got {type(target)}")
+            raise UnpicklingError(
+                f"Can only build Tensor, Parameter, OrderedDict or types allowlisted via "
+                f"`add_safe_globals`, but got {type(target)}"
+            )
 
     # containers
 
@@ -224,31 +238,59 @@ def _push(value: Any) -> Callable[[SafeUnpickler], None]:
 
 
 _ACTIONS: dict[int, Callable[[SafeUnpickler], Any]] = {
-    ord(code): action for code, action in {
+    ord(code): action
+    for code, action in {
         "\x80": SafeUnpickler._protocol,
         "\x95": lambda r: r._take(8),  # FRAME
-        "(": _push(_MARK), "N": _push(None), "\x88": _push(True), "\x89": _push(False), ")": _push(()),
-        "]": lambda r: r.stack.append([]), "}": lambda r: r.stack.append({}), "\x8f": lambda r: r.stack.append(set()),
-        "K": lambda r: r.stack.append(r._take(1)[0]), "M": lambda r: r.stack.append(r._number("<H")),
-        "J": lambda r: r.stack.append(r._number("<i")), "G": lambda r: r.stack.append(r._number(">d")),
-        "\x8a": lambda r: r._long("<B"), "\x8b": lambda r: r._long("<i"),
-        "X": lambda r: r._text("<I"), "\x8c": lambda r: r._text("<B"), "\x8d": lambda r: r._text("<Q"),
+        "(": _push(_MARK),
+        "N": _push(None),
+        "\x88": _push(True),
+        "\x89": _push(False),
+        ")": _push(()),
+        "]": lambda r: r.stack.append([]),
+        "}": lambda r: r.stack.append({}),
+        "\x8f": lambda r: r.stack.append(set()),
+        "K": lambda r: r.stack.append(r._take(1)[0]),
+        "M": lambda r: r.stack.append(r._number("<H")),
+        "J": lambda r: r.stack.append(r._number("<i")),
+        "G": lambda r: r.stack.append(r._number(">d")),
+        "\x8a": lambda r: r._long("<B"),
+        "\x8b": lambda r: r._long("<i"),
+        "X": lambda r: r._text("<I"),
+        "\x8c": lambda r: r._text("<B"),
+        "\x8d": lambda r: r._text("<Q"),
         "U": lambda r: r.stack.append(r._take(r._number("<B")).decode("latin1")),
         "T": lambda r: r.stack.append(r._take(r._number("<i")).decode("latin1")),
-        "C": lambda r: r.stack.append(r._take(r._number("<B"))), "B": lambda r: r.stack.append(r._take(r._number("<I"))),
+        "C": lambda r: r.stack.append(r._take(r._number("<B"))),
+        "B": lambda r: r.stack.append(r._take(r._number("<I"))),
         "\x8e": lambda r: r.stack.append(r._take(r._number("<Q"))),
         "\x96": lambda r: r.stack.append(bytearray(r._take(r._number("<Q")))),
-        "t": lambda r: r.stack.append(tuple(r._to_mark())), "l": lambda r: r.stack.append(r._to_mark()),
+        "t": lambda r: r.stack.append(tuple(r._to_mark())),
+        "l": lambda r: r.stack.append(r._to_mark()),
         "d": lambda r: r.stack.append(dict(zip(*[iter(r._to_mark())] * 2))),
         "\x91": lambda r: r.stack.append(frozenset(r._to_mark())),
-        "\x85": lambda r: r._tuple(1), "\x86": lambda r: r._tuple(2), "\x87": lambda r: r._tuple(3),
-        "q": lambda r: r._put(r._take(1)[0]), "r": lambda r: r._put(r._number("<I")), "\x94": lambda r: r._put(len(r.memo)),
-        "h": lambda r: r.stack.append(r.memo[r._take(1)[0]]), "j": lambda r: r.stack.append(r.memo[r._number("<I")]),
-        "a": SafeUnpickler._append, "e": SafeUnpickler._appends, "s": SafeUnpickler._setitem,
-        "u": SafeUnpickler._setitems, "\x90": SafeUnpickler._additems,
-        "c": lambda r: r._global(r._line(), r._line()), "\x93": SafeUnpickler._stack_global,
-        "R": SafeUnpickler._reduce, "\x81": SafeUnpickler._newobj, "\x92": SafeUnpickler._newobj_ex,
-        "b": SafeUnpickler._build, "Q": lambda r: r.stack.append(r.persistent_load(r.stack.pop())),
-        "0": lambda r: r.stack.pop(), "1": lambda r: r._to_mark(), "2": lambda r: r.stack.append(r.stack[-1]),
+        "\x85": lambda r: r._tuple(1),
+        "\x86": lambda r: r._tuple(2),
+        "\x87": lambda r: r._tuple(3),
+        "q": lambda r: r._put(r._take(1)[0]),
+        "r": lambda r: r._put(r._number("<I")),
+        "\x94": lambda r: r._put(len(r.memo)),
+        "h": lambda r: r.stack.append(r.memo[r._take(1)[0]]),
+        "j": lambda r: r.stack.append(r.memo[r._number("<I")]),
+        "a": SafeUnpickler._append,
+        "e": SafeUnpickler._appends,
+        "s": SafeUnpickler._setitem,
+        "u": SafeUnpickler._setitems,
+        "\x90": SafeUnpickler._additems,
+        "c": lambda r: r._global(r._line(), r._line()),
+        "\x93": SafeUnpickler._stack_global,
+        "R": SafeUnpickler._reduce,
+        "\x81": SafeUnpickler._newobj,
+        "\x92": SafeUnpickler._newobj_ex,
+        "b": SafeUnpickler._build,
+        "Q": lambda r: r.stack.append(r.persistent_load(r.stack.pop())),
+        "0": lambda r: r.stack.pop(),
+        "1": lambda r: r._to_mark(),
+        "2": lambda r: r.stack.append(r.stack[-1]),
     }.items()
 }

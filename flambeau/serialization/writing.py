@@ -109,21 +109,22 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined]  # the Python one
         return None
 
     def _tensor(self, tensor: Any) -> Any:
-        attributes = {key: value for key, value in getattr(tensor, "__dict__", {}).items()}
-        if isinstance(tensor, flambeau.nn.Parameter) and type(tensor) is not flambeau.Tensor:
-            function, args = _name("torch._utils", "_rebuild_parameter"), (
-                self._data(tensor.detach()), tensor.requires_grad, _Call(_ORDERED)
-            )
+        attributes = {name: value for name, value in getattr(tensor, "__dict__", {}).items() if name != "_shared"}
+        if isinstance(tensor, flambeau.nn.Parameter):
+            function = _name("torch._utils", "_rebuild_parameter")
+            args: tuple[Any, ...] = (self._data(tensor.detach()), tensor.requires_grad, _Call(_ORDERED))
             if attributes:
                 function, args = _name("torch._utils", "_rebuild_parameter_with_state"), (*args, attributes)
             return _Call(function, *args)
-        if tensor.requires_grad and not tensor.is_leaf and not hasattr(tensor, "detach"):
-            raise RuntimeError("only leaf tensors can be saved")
         data = self._data(tensor)
         if not attributes:
             return data
         return _Call(
-            _name("torch._tensor", "_rebuild_from_type_v2"), data.function, _name("torch", "Tensor"), data.args, attributes
+            _name("torch._tensor", "_rebuild_from_type_v2"),
+            data.function,
+            _name("torch", "Tensor"),
+            data.args,
+            attributes,
         )
 
     def _data(self, tensor: Any) -> _Call:
@@ -144,8 +145,12 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined]  # the Python one
             self.storages.append(storage)
         count = storage.size // tensor.dtype.itemsize if legacy else storage.size
         args = [
-            _Typed(storage, kind, count), tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride()),
-            requires_grad, _Call(_ORDERED),
+            _Typed(storage, kind, count),
+            tensor.storage_offset(),
+            tuple(tensor.shape),
+            tuple(tensor.stride()),
+            requires_grad,
+            _Call(_ORDERED),
         ]
         if legacy:
             return _Call(_name("torch._utils", "_rebuild_tensor_v2"), *args)

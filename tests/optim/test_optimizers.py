@@ -79,7 +79,20 @@ def test_rule_equals_numpy(name, options, rule):
     np.testing.assert_allclose(run(lambda p: getattr(torch.optim, name)(p, **options)), reference(rule), rtol=1e-9)
 
 
-RULES = ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam", "ASGD", "Rprop", "Adafactor"]
+RULES = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "RMSprop",
+    "Adagrad",
+    "Adadelta",
+    "Adamax",
+    "NAdam",
+    "RAdam",
+    "ASGD",
+    "Rprop",
+    "Adafactor",
+]
 
 
 @pytest.mark.parametrize("name", RULES)

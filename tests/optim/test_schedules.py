@@ -34,10 +34,12 @@ FORMULAS = {
     "ExponentialLR": (lambda o: schedules.ExponentialLR(o, 0.8), lambda e: 0.8**e),
     "PolynomialLR": (lambda o: schedules.PolynomialLR(o, 8, 2.0), lambda e: (1 - min(e, 8) / 8) ** 2),
     "CosineAnnealingLR": (
-        lambda o: schedules.CosineAnnealingLR(o, 5, 0.1), lambda e: 0.1 + 0.9 * (1 + math.cos(math.pi * e / 5)) / 2,
+        lambda o: schedules.CosineAnnealingLR(o, 5, 0.1),
+        lambda e: 0.1 + 0.9 * (1 + math.cos(math.pi * e / 5)) / 2,
     ),
     "CosineAnnealingWarmRestarts": (
-        lambda o: schedules.CosineAnnealingWarmRestarts(o, 4), lambda e: (1 + math.cos(math.pi * (e % 4) / 4)) / 2,
+        lambda o: schedules.CosineAnnealingWarmRestarts(o, 4),
+        lambda e: (1 + math.cos(math.pi * (e % 4) / 4)) / 2,
     ),
 }
 
@@ -49,7 +51,9 @@ def test_closed_form(name):
 
 
 def test_chained_schedules_multiply():
-    values = rates(lambda o: schedules.ChainedScheduler([schedules.ConstantLR(o, 0.1, 2), schedules.ExponentialLR(o, 0.9)]), 4)
+    values = rates(
+        lambda o: schedules.ChainedScheduler([schedules.ConstantLR(o, 0.1, 2), schedules.ExponentialLR(o, 0.9)]), 4
+    )
     assert values == pytest.approx([0.1, 0.09, 0.81, 0.729, 0.6561])
 
 

@@ -10,8 +10,20 @@ import flambeau
 
 torch = pytest.importorskip("torch")
 
-DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64",
-          "complex128"]
+DTYPES = [
+    "bool",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+]
 
 
 def content(package):
@@ -19,9 +31,19 @@ def content(package):
     weight = package.nn.Parameter(base.clone())
     value = {name: package.tensor([0, 1, 2]).to(getattr(package, name)) for name in DTYPES}
     value.update(
-        base=base, view=base[1:, ::2], weight=weight, ordered=collections.OrderedDict(w=weight), empty=base[:0],
-        scalar=base[1, 1], number=1.5, text="x", shape=base.shape, dtype=package.float16, device=package.device("cpu"),
-        blob=b"\x00\xff", grad=package.ones(2, requires_grad=True),
+        base=base,
+        view=base[1:, ::2],
+        weight=weight,
+        ordered=collections.OrderedDict(w=weight),
+        empty=base[:0],
+        scalar=base[1, 1],
+        number=1.5,
+        text="x",
+        shape=base.shape,
+        dtype=package.float16,
+        device=package.device("cpu"),
+        blob=b"\x00\xff",
+        grad=package.ones(2, requires_grad=True),
     )
     return value
 
@@ -88,8 +110,12 @@ def test_models_and_optimizers_cross(tmp_path):
     own.load_state_dict(state["optimizer"])
     ours.eval()
     theirs.eval()
-    np.testing.assert_allclose(ours(flambeau.from_numpy(x)).detach().numpy(), theirs(torch.from_numpy(x)).detach().numpy(),
-                               rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        ours(flambeau.from_numpy(x)).detach().numpy(),
+        theirs(torch.from_numpy(x)).detach().numpy(),
+        rtol=1e-4,
+        atol=1e-5,
+    )
     flambeau.save({"model": ours.state_dict(), "optimizer": own.state_dict()}, tmp_path / "ours.pt")
     back = torch.load(tmp_path / "ours.pt")
     theirs.load_state_dict(back["model"])

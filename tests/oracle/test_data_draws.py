@@ -47,7 +47,7 @@ CASES = [
 
 @pytest.mark.parametrize("number", range(len(CASES)))
 def test_draws(number):
-    import flambeau.utils.data.distributed  # noqa: F401
+    import flambeau.utils.data.distributed
 
     flambeau.manual_seed(11)
     torch.manual_seed(11)

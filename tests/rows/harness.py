@@ -37,7 +37,7 @@ ORACLES = {
     "smooth_l1": lambda x, y, b: F.smooth_l1_loss(x, y, reduction="none", beta=float(b.flatten()[0])),
     "huber": lambda x, y, d: F.huber_loss(x, y, reduction="none", delta=float(d.flatten()[0])),
     "bce": lambda x, y: F.binary_cross_entropy(x.clamp(0, 1), y.clamp(0, 1), reduction="none"),
-    "bce_with_logits": lambda x, y, w: F.binary_cross_entropy_with_logits(x, y, pos_weight=w, reduction="none"),
+    "bce_with_logits": lambda x, t, w: (1 - t) * x - (1 + (w - 1) * t) * F.logsigmoid(x),
     "polygamma": lambda n, x: torch.polygamma(int(n.flatten()[0]), x),
     "spherical_bessel_j0": torch.special.spherical_bessel_j0,
     "complex": torch.complex, "polar": torch.polar, "square": lambda x: x * x,

@@ -16,8 +16,20 @@ import pytest
 import flambeau as torch
 from flambeau import serialization
 
-DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64",
-          "complex128"]
+DTYPES = [
+    "bool",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+]
 
 
 def through_file(value, **options):
@@ -72,10 +84,17 @@ def test_parameters_and_state_dicts():
 
 def test_plain_values():
     value = {
-        "numbers": (1, -1, 2**40, 2**100, -(2**70), 1.5, True, None, 2j), "text": "añ\U0001f525" * 100, "bytes": b"\x00\xff" * 200,
-        "set": {1, 2}, "nested": [[[]], {}, ()], "ordered": collections.OrderedDict(a=1),
-        "counter": collections.Counter("aab"), "size": torch.Size([2, 3]), "dtype": torch.bfloat16,
-        "device": torch.device("cpu"), "many": list(range(3000)),
+        "numbers": (1, -1, 2**40, 2**100, -(2**70), 1.5, True, None, 2j),
+        "text": "añ\U0001f525" * 100,
+        "bytes": b"\x00\xff" * 200,
+        "set": {1, 2},
+        "nested": [[[]], {}, ()],
+        "ordered": collections.OrderedDict(a=1),
+        "counter": collections.Counter("aab"),
+        "size": torch.Size([2, 3]),
+        "dtype": torch.bfloat16,
+        "device": torch.device("cpu"),
+        "many": list(range(3000)),
     }
     assert through_file(value) == value
     assert type(through_file(torch.Size([2]))) is torch.Size
@@ -142,9 +161,20 @@ def data_pkl(count=2, offset=0, size=2, stride=1, location="cpu", storage="Float
     text = lambda value: b"X" + struct.pack("<I", len(value)) + value.encode()
     number = lambda value: b"\x8a" + bytes([10]) + value.to_bytes(10, "little", signed=True)
     return (
-        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") + b"ctorch\n" + storage.encode() + b"\n"
-        + text(key) + text(location) + number(count) + b"tQ" + number(offset) + number(size) + b"\x85"
-        + number(stride) + b"\x85\x89ccollections\nOrderedDict\n)Rt R.".replace(b" ", b"")
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(("
+        + text("storage")
+        + b"ctorch\n"
+        + storage.encode()
+        + b"\n"
+        + text(key)
+        + text(location)
+        + number(count)
+        + b"tQ"
+        + number(offset)
+        + number(size)
+        + b"\x85"
+        + number(stride)
+        + b"\x85\x89ccollections\nOrderedDict\n)Rt R.".replace(b" ", b"")
     )
 
 
@@ -194,7 +224,7 @@ def test_no_flipped_byte_crashes():
     torch.save([torch.ones(3), {"a": 1.5}], file)
     good = file.getvalue()
     outcomes = collections.Counter()
-    for position in range(0, len(good)):
+    for position in range(len(good)):
         bad = bytearray(good)
         bad[position] ^= 0xFF
         try:
@@ -263,7 +293,9 @@ class Evil:
 def test_code_does_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save(Evil(), "evil.pt")
-    with pytest.raises(pickle.UnpicklingError, match=r"Unsupported global: GLOBAL (posix|nt).system was not an allowed global"):
+    with pytest.raises(
+        pickle.UnpicklingError, match=r"Unsupported global: GLOBAL (posix|nt).system was not an allowed global"
+    ):
         torch.load("evil.pt")
     assert not (tmp_path / "evil.txt").exists()
 
@@ -271,14 +303,27 @@ def test_code_does_not_run(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "hostile",
     [
-        b"cbuiltins\neval\n(X\x03\x00\x00\x001+1tR.", b"c__builtin__\nexec\n.", b"\x8c\x08builtins\x8c\x04eval\x93.",
-        b"ctorch\nload\n(X\x01\x00\x00\x00xtR.", b"ctorch.serialization\nload\n.", b"cflambeau\nsave\n.",
+        b"cbuiltins\neval\n(X\x03\x00\x00\x001+1tR.",
+        b"c__builtin__\nexec\n.",
+        b"\x8c\x08builtins\x8c\x04eval\x93.",
+        b"ctorch\nload\n(X\x01\x00\x00\x00xtR.",
+        b"ctorch.serialization\nload\n.",
+        b"cflambeau\nsave\n.",
         b"ctorch\nTensor\nK\x05\x85R.",  # a type is data, not a function
         b"ctorch._utils\n_rebuild_tensor_v2\n}X\x08\x00\x00\x00__code__NsbN.",  # state for a function
         b"c__builtin__\nbytearray\n\x8a\x05\x00\x00\x00\x00\x10\x85R.",  # 2**36 bytes
         b"c_codecs\nencode\nX\x01\x00\x00\x00aX\x06\x00\x00\x00rot_13\x86R.",
-        b"X\xff\xff\xff\x7f", b"\x8b\xff\xff\xff\x7f", b"\x8b\xff\xff\xff\xff", b"(" * 10 + b"t" * 20, b"h\x05.", b"R.", b".",
-        b"ccollections\nOrderedDict\n)\x81K\x01b.", b"K\x01K\x02a.", b"i\x00\x00.", b"\x82\x01.",
+        b"X\xff\xff\xff\x7f",
+        b"\x8b\xff\xff\xff\x7f",
+        b"\x8b\xff\xff\xff\xff",
+        b"(" * 10 + b"t" * 20,
+        b"h\x05.",
+        b"R.",
+        b".",
+        b"ccollections\nOrderedDict\n)\x81K\x01b.",
+        b"K\x01K\x02a.",
+        b"i\x00\x00.",
+        b"\x82\x01.",
     ],
 )
 def test_hostile_pickles(hostile):

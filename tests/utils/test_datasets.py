@@ -59,7 +59,7 @@ def test_samplers_cover_and_reproduce():
 
 def test_distributed_shares():
     shares = [list(data.DistributedSampler(range(10), 4, rank, shuffle=False)) for rank in range(4)]
-    assert [len(share) for share in shares] == [3] * 4 and set(sum(shares, [])) == set(range(10))
+    assert [len(share) for share in shares] == [3] * 4 and {i for share in shares for i in share} == set(range(10))
     one, two = (data.DistributedSampler(range(100), 2, rank) for rank in (0, 1))
     assert sorted([*one, *two]) == list(range(100))
     before = list(one)
@@ -73,7 +73,11 @@ def test_distributed_shares():
 @pytest.mark.parametrize(
     ("make", "error", "phrase"),
     [
-        (lambda: data.RandomSampler([]), ValueError, "num_samples should be a positive integer value, but got num_samples=0"),
+        (
+            lambda: data.RandomSampler([]),
+            ValueError,
+            "num_samples should be a positive integer value, but got num_samples=0",
+        ),
         (lambda: data.RandomSampler([1], replacement=1), TypeError, "replacement should be a boolean value"),
         (lambda: data.BatchSampler([1], 0, False), ValueError, "batch_size should be a positive integer value"),
         (lambda: data.WeightedRandomSampler([[1.0]], 1), ValueError, "weights should be a 1d sequence"),
@@ -85,9 +89,12 @@ def test_sampler_errors(make, error, phrase):
 
 
 def test_collation():
-    batch = data.default_collate([
-        {"x": torch.ones(2), "y": 1, "z": (1.5, "a"), "p": Point(1, 2), "n": np.float32(2), "a": np.arange(2)} for _ in range(3)
-    ])
+    batch = data.default_collate(
+        [
+            {"x": torch.ones(2), "y": 1, "z": (1.5, "a"), "p": Point(1, 2), "n": np.float32(2), "a": np.arange(2)}
+            for _ in range(3)
+        ]
+    )
     assert batch["x"].shape == (3, 2) and batch["y"].tolist() == [1, 1, 1]
     assert batch["z"][0].dtype == torch.float64 and batch["z"][1] == ("a", "a", "a")
     assert isinstance(batch["p"], Point) and batch["p"].y.tolist() == [2, 2, 2]

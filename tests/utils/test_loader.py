@@ -75,7 +75,13 @@ class Mixed(data.Dataset):
 
     def __getitem__(self, index):
         tensor = torch.arange(10000) + index
-        return {"tensor": tensor, "again": tensor, "array": np.full(5000, index), "text": "x" * 40000, "half": tensor[:3].bfloat16()}
+        return {
+            "tensor": tensor,
+            "again": tensor,
+            "array": np.full(5000, index),
+            "text": "x" * 40000,
+            "half": tensor[:3].bfloat16(),
+        }
 
 
 def same(sample):
@@ -121,7 +127,7 @@ def test_tensor_datasets_are_indexed_at_once_and_equal():
 @pytest.mark.parametrize("workers", [0, 2])
 def test_streams(workers):
     batches = [batch.tolist() for batch in data.DataLoader(Stream(), 2, num_workers=workers)]
-    assert sorted(sum(batches, [])) == list(range(11))
+    assert sorted(number for batch in batches for number in batch) == list(range(11))
     if workers:
         assert batches[:2] == [[0, 2], [1, 3]]
     assert [b.tolist() for b in data.DataLoader(Stream(), 4, drop_last=True)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
@@ -172,7 +178,9 @@ def test_nothing_is_left_behind():
 
 def test_exceptions_keep_class_and_traceback():
     loader = data.DataLoader(Failing(), 4, num_workers=2)
-    with pytest.raises(ValueError, match="(?s)Caught ValueError in DataLoader worker process 1.*sample seven is broken"):
+    with pytest.raises(
+        ValueError, match="(?s)Caught ValueError in DataLoader worker process 1.*sample seven is broken"
+    ):
         list(loader)
     iterator = iter(data.DataLoader(Failing(), 4, num_workers=2))
     assert next(iterator)[0].tolist() == [0, 1, 4, 9]  # what comes before it is given
@@ -182,7 +190,9 @@ def test_exceptions_keep_class_and_traceback():
 
 def test_a_killed_worker_is_reported_at_once():
     start = time.monotonic()
-    with pytest.raises(RuntimeError, match=r"(?s)DataLoader worker \(pid\(s\) \d+\) exited unexpectedly.*killed by signal: Killed"):
+    with pytest.raises(
+        RuntimeError, match=r"(?s)DataLoader worker \(pid\(s\) \d+\) exited unexpectedly.*killed by signal: Killed"
+    ):
         list(data.DataLoader(Dying(), 4, num_workers=2))
     with pytest.raises(RuntimeError, match="exited unexpectedly with exit code 3"):
         list(data.DataLoader(Dying(), 4, sampler=[15], num_workers=1))
@@ -273,8 +283,13 @@ def test_interrupt_ends_workers_cleanly(tmp_path, how, start):
     script = tmp_path / "program.py"
     script.write_text(PROGRAM)
     before = set(leftovers())
-    process = subprocess.Popen([sys.executable, str(script), start], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, str(script), start],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     assert process.stdout.readline() == "running\n"
     workers = children(process.pid)
     if how == signal.SIGINT:

@@ -18,13 +18,14 @@ struct ConvShape {
 
 // dtype: Float32 (the fast paths), Float64, Float16 and BFloat16 (computed in float32, rounded once). Every call
 // overwrites its outputs, runs on the pool, and gives the same bits for any number of threads.
+// False, with nothing done, for another dtype.
 struct ConvKernels {
   // bias: o values or null
-  void (*forward)(DType dtype, const ConvShape& s, const void* x, const void* w, const void* bias, void* y);
+  bool (*forward)(DType dtype, const ConvShape& s, const void* x, const void* w, const void* bias, void* y);
   // dx from dy. This is also the transposed convolution of dy: then `bias` holds c values, otherwise it is null.
-  void (*backward_input)(DType dtype, const ConvShape& s, const void* dy, const void* w, const void* bias, void* dx);
-  // dw, and where dbias is not null also the sum of dy over images and positions (o values).
-  void (*backward_weight)(DType dtype, const ConvShape& s, const void* x, const void* dy, void* dw, void* dbias);
+  bool (*backward_input)(DType dtype, const ConvShape& s, const void* dy, const void* w, const void* bias, void* dx);
+  // dw (or null), and where dbias is not null also the sum of dy over images and positions (o values).
+  bool (*backward_weight)(DType dtype, const ConvShape& s, const void* x, const void* dy, void* dw, void* dbias);
 };
 FLAMBEAU_KERNEL_TABLE(ConvKernels)
 

@@ -1,7 +1,8 @@
 // The universal copy: dimensions are put in the destination's order and coalesced, then one of four walks does the work
 // (whole rows, blocked transposition, strided items by size, conversion through tiles that stay in the L1 cache).
-#pragma GCC optimize("O3")  // -O2 of GCC 12 vectorises only loops whose length it knows
-#include "kernels/cpu/copy.h"
+#pragma GCC optimize( \
+    "tree-vectorize,vect-cost-model=dynamic")  // -O2 of GCC 12 vectorises only loops whose length it knows
+#include "kernels/cpu/copy_parts.h"
 #include "base/parallel.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -11,7 +12,6 @@ namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
 
 constexpr int kMaxDims = 64;
-constexpr int64_t kTile = 512;        // elements of a conversion tile
 constexpr int64_t kGrain = 128 << 10;  // bytes of a chunk of copying
 #if defined(FLAMBEAU_ISA_v4)
 constexpr int kVector = 64;
@@ -50,7 +50,8 @@ FLAMBEAU_INLINE void stream_end() {
 // Outputs beyond half of the last-level cache would only push everything else out of it.
 bool worth_streaming(int64_t bytes) { return bytes > int64_t(cpu_features().l3 / 2); }
 
-// n bytes; whole vectors with an overlapping last one, since memcpy takes its slow string instruction for middling sizes.
+// n bytes; whole vectors with an overlapping last one, since memcpy takes its slow string instruction for middling
+// sizes.
 void copy_run(char* dst, const char* src, int64_t n, bool streaming) {
   if (n < 64 || (!streaming && n > (1 << 20))) return void(std::memcpy(dst, src, n));
   auto move64 = [&](int64_t i) {
@@ -90,145 +91,6 @@ void fill_run(char* dst, const char* pattern, int64_t n, bool streaming) {
   std::memcpy(dst + i, pattern, n - i);
 }
 
-// ---- conversions of contiguous elements ----
-
-template <class D, class S>
-FLAMBEAU_INLINE D convert_one(S x) {
-  if constexpr (std::is_same_v<S, Half> || std::is_same_v<S, BFloat16>) {
-    return convert_one<D>(to_float(x));
-  } else if constexpr (std::is_same_v<D, Half>) {
-    return to_half(float(x));
-  } else if constexpr (std::is_same_v<D, BFloat16>) {
-    return to_bfloat16(float(x));
-  } else if constexpr (std::is_same_v<D, bool>) {
-    return x != S(0);
-  } else if constexpr (std::is_floating_point_v<S> && std::is_integral_v<D> && sizeof(D) < 4) {
-    return D(int32_t(x));
-  } else {
-    return D(x);
-  }
-}
-
-template <class D, class S>
-void convert_loop(void* dst, const void* src, int64_t n) {
-  D* __restrict d = static_cast<D*>(dst);
-  const S* __restrict s = static_cast<const S*>(src);
-  for (int64_t i = 0; i < n; ++i) d[i] = convert_one<D>(s[i]);
-}
-
-#if defined(__F16C__)
-template <>
-void convert_loop<float, Half>(void* dst, const void* src, int64_t n) {
-  float* d = static_cast<float*>(dst);
-  const Half* s = static_cast<const Half*>(src);
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    _mm256_storeu_ps(d + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(s + i))));
-  }
-  for (; i < n; ++i) d[i] = to_float(s[i]);
-}
-template <>
-void convert_loop<Half, float>(void* dst, const void* src, int64_t n) {
-  Half* d = static_cast<Half*>(dst);
-  const float* s = static_cast<const float*>(src);
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(d + i), _mm256_cvtps_ph(_mm256_loadu_ps(s + i), 0));
-  }
-  for (; i < n; ++i) d[i] = to_half(s[i]);
-}
-#endif
-
-using Convert = void (*)(void*, const void*, int64_t);
-// Each dtype enters and leaves through one of three types that hold all its values; a pair is at most two loops.
-constexpr Convert kToFloat[kDTypes] = {convert_loop<float, uint8_t>, convert_loop<float, uint8_t>, convert_loop<float, int8_t>,
-                                convert_loop<float, int16_t>, nullptr,                      nullptr,
-                                convert_loop<float, Half>,    convert_loop<float, BFloat16>};
-#define FLAMBEAU_LEAVES(From)                                                                                         \
-  {convert_loop<bool, From>,    convert_loop<uint8_t, From>, convert_loop<int8_t, From>, convert_loop<int16_t, From>,  \
-   convert_loop<int32_t, From>, convert_loop<int64_t, From>, convert_loop<Half, From>,   convert_loop<BFloat16, From>, \
-   convert_loop<float, From>,   convert_loop<double, From>}
-constexpr Convert kFromFloat[] = FLAMBEAU_LEAVES(float);
-constexpr Convert kFromInt64[] = FLAMBEAU_LEAVES(int64_t);
-constexpr Convert kFromDouble[] = FLAMBEAU_LEAVES(double);
-#undef FLAMBEAU_LEAVES
-
-template <class R>
-void to_complex(Complex<R>* __restrict dst, const R* __restrict src, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) dst[i] = {src[i], R(0)};
-}
-template <class R>
-void complex_to_bool(bool* __restrict dst, const Complex<R>* __restrict src, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) dst[i] = (src[i].re != 0) | (src[i].im != 0);
-}
-template <class R>
-void real_parts(R* __restrict dst, const Complex<R>* __restrict src, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) dst[i] = src[i].re;
-}
-
-// Whether the bytes of s are those of d already.
-bool same_bytes(DType d, DType s) {
-  return d == s || ((d == DType::UInt8 || d == DType::Int8) && is_integral(s) && item_size(s) == 1);
-}
-
-[[gnu::noinline, gnu::noclone]] void convert_some(void* dst, DType d, const void* src, DType s, int64_t n);
-
-// For pairs that pass through an intermediate, in pieces that stay in the cache. Real dtypes only.
-[[gnu::noinline]] void convert_real(void* dst, DType d, const void* src, DType s, int64_t n) {
-  if (s == DType::Float32) return kFromFloat[int(d)](dst, src, n);
-  if (s == DType::Float64) return kFromDouble[int(d)](dst, src, n);
-  if (s == DType::Int64) return kFromInt64[int(d)](dst, src, n);
-  if (s == DType::Int32 && d == DType::Int64) return convert_loop<int64_t, int32_t>(dst, src, n);
-  if (s != DType::Int32 && d == DType::Float32) return kToFloat[int(s)](dst, src, n);
-  alignas(64) int64_t middle[kTile];
-  char* out = static_cast<char*>(dst);
-  const char* in = static_cast<const char*>(src);
-  int64_t dsize = item_size(d), ssize = item_size(s);
-  for (int64_t i = 0; i < n; i += kTile) {
-    int64_t count = n - i < kTile ? n - i : kTile;
-    if (s == DType::Int32) {
-      convert_loop<int64_t, int32_t>(middle, in + i * ssize, count);
-      kFromInt64[int(d)](out + i * dsize, middle, count);
-    } else {
-      kToFloat[int(s)](middle, in + i * ssize, count);
-      kFromFloat[int(d)](out + i * dsize, middle, count);
-    }
-  }
-}
-
-void convert_some(void* dst, DType d, const void* src, DType s, int64_t n) {
-  if (same_bytes(d, s)) return void(std::memcpy(dst, src, n * item_size(s)));
-  if (!is_complex(d) && !is_complex(s)) return convert_real(dst, d, src, s, n);
-  if (is_complex(d) && is_complex(s)) return convert_real(dst, real_of(d), src, real_of(s), 2 * n);
-  if (d == DType::Bool) {
-    if (s == DType::Complex64) complex_to_bool(static_cast<bool*>(dst), static_cast<const Complex64*>(src), n);
-    else complex_to_bool(static_cast<bool*>(dst), static_cast<const Complex128*>(src), n);
-    return;
-  }
-  alignas(64) double middle[kTile];
-  DType real = real_of(is_complex(d) ? d : s);
-  char* out = static_cast<char*>(dst);
-  const char* in = static_cast<const char*>(src);
-  for (int64_t i = 0; i < n; i += kTile, out += kTile * item_size(d), in += kTile * item_size(s)) {
-    int64_t count = n - i < kTile ? n - i : kTile;
-    if (is_complex(d)) {
-      convert_some(middle, real, in, s, count);
-      if (real == DType::Float32) {
-        to_complex(reinterpret_cast<Complex64*>(out), reinterpret_cast<const float*>(middle), count);
-      } else {
-        to_complex(reinterpret_cast<Complex128*>(out), middle, count);
-      }
-    } else {
-      if (real == DType::Float32) {
-        real_parts(reinterpret_cast<float*>(middle), reinterpret_cast<const Complex64*>(in), count);
-      } else {
-        real_parts(middle, reinterpret_cast<const Complex128*>(in), count);
-      }
-      convert_some(out, d, middle, real, count);
-    }
-  }
-}
-
 // ---- strided items ----
 
 // An n1 x n0 patch of items; the strides are in bytes.
@@ -262,11 +124,16 @@ void copy_patch_of(char* dst, const char* src, const Patch& p) {
 
 void copy_patch(char* dst, const char* src, const Patch& p, int64_t item) {
   switch (item) {
-    case 1: return copy_patch_of<uint8_t>(dst, src, p);
-    case 2: return copy_patch_of<uint16_t>(dst, src, p);
-    case 4: return copy_patch_of<uint32_t>(dst, src, p);
-    case 8: return copy_patch_of<uint64_t>(dst, src, p);
-    default: return copy_patch_of<Item16>(dst, src, p);
+    case 1:
+      return copy_patch_of<uint8_t>(dst, src, p);
+    case 2:
+      return copy_patch_of<uint16_t>(dst, src, p);
+    case 4:
+      return copy_patch_of<uint32_t>(dst, src, p);
+    case 8:
+      return copy_patch_of<uint64_t>(dst, src, p);
+    default:
+      return copy_patch_of<Item16>(dst, src, p);
   }
 }
 
@@ -342,8 +209,10 @@ struct Square {
     exchange<1>(r);
 #pragma GCC unroll 16
     for (int i = 0; i < N; ++i) {
-      if constexpr (Streaming && sizeof(Row) == kVector) stream(dst + i * dst_row, (Wide)r[i]);
-      else *reinterpret_cast<Row*>(dst + i * dst_row) = r[i];
+      if constexpr (Streaming && sizeof(Row) == kVector)
+        stream(dst + i * dst_row, (Wide)r[i]);
+      else
+        *reinterpret_cast<Row*>(dst + i * dst_row) = r[i];
     }
   }
 };
@@ -389,10 +258,14 @@ void transpose_items(char* dst, int64_t dst_row, const char* src, int64_t src_ro
 void transpose_some(char* dst, int64_t dst_row, const char* src, int64_t src_row, int64_t rows, int64_t columns,
                     int64_t item, bool streaming) {
   switch (item) {
-    case 1: return transpose_items<uint8_t>(dst, dst_row, src, src_row, rows, columns, streaming);
-    case 2: return transpose_items<uint16_t>(dst, dst_row, src, src_row, rows, columns, streaming);
-    case 4: return transpose_items<uint32_t>(dst, dst_row, src, src_row, rows, columns, streaming);
-    case 8: return transpose_items<uint64_t>(dst, dst_row, src, src_row, rows, columns, streaming);
+    case 1:
+      return transpose_items<uint8_t>(dst, dst_row, src, src_row, rows, columns, streaming);
+    case 2:
+      return transpose_items<uint16_t>(dst, dst_row, src, src_row, rows, columns, streaming);
+    case 4:
+      return transpose_items<uint32_t>(dst, dst_row, src, src_row, rows, columns, streaming);
+    case 8:
+      return transpose_items<uint64_t>(dst, dst_row, src, src_row, rows, columns, streaming);
     default: {
       for (int64_t j = 0; j < columns; j += 8) {
         int64_t n = columns - j < 8 ? columns - j : 8;
@@ -480,14 +353,14 @@ int64_t grain_for(int64_t total, int64_t bytes) {
   return share > least ? share : least;
 }
 
-// Pieces of the two innermost dimensions for all positions of the outer ones, spread over threads. f(d, s, a, na, b, nb)
-// gets byte offsets of the outer position and a range of dimension `inner` and of dimension `second`.
+// Pieces of the two innermost dimensions for all positions of the outer ones, spread over threads. f(d, s, a, na, b,
+// nb) gets byte offsets of the outer position and a range of dimension `inner` and of dimension `second`.
 template <class F>
 void for_patches(const Plan& plan, int64_t step0, int64_t step1, int64_t patch_bytes, const F& f) {
   int64_t n0 = plan.size[0], n1 = plan.ndim > 1 ? plan.size[1] : 1;
   int64_t pieces0 = (n0 + step0 - 1) / step0, pieces1 = (n1 + step1 - 1) / step1;
   int64_t patches = pieces0 * pieces1, total = patches * plan.count(2);
-  parallel_for(total, grain_for(total, patch_bytes), [&](int64_t begin, int64_t end) {
+  parallel_for(total, grain_for(total, patch_bytes), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     Odometer walk(plan, 2, begin / patches);
     int64_t patch = begin % patches;
     for (int64_t t = begin; t < end; ++t) {
@@ -608,8 +481,10 @@ void copy(int ndim, const int64_t* sizes, void* dst, const int64_t* dst_strides,
   if (!make_plan(plan, ndim, sizes, dst_strides, src_strides)) return;
   char* to = static_cast<char*>(dst);
   const char* from = static_cast<const char*>(src);
-  if (same_bytes(dst_dtype, src_dtype)) copy_same(plan, to, from, item_size(src_dtype));
-  else copy_converted(plan, to, dst_dtype, from, src_dtype);
+  if (same_bytes(dst_dtype, src_dtype))
+    copy_same(plan, to, from, item_size(src_dtype));
+  else
+    copy_converted(plan, to, dst_dtype, from, src_dtype);
 }
 
 void fill(void* dst, int64_t n, const void* value, int item_size) {
@@ -618,7 +493,7 @@ void fill(void* dst, int64_t n, const void* value, int item_size) {
   char* out = static_cast<char*>(dst);
   bool streaming = worth_streaming(n * item_size);
   int64_t lines = (n * item_size + 63) / 64;
-  parallel_for(lines, grain_for(lines, 64), [&](int64_t begin, int64_t end) {
+  parallel_for(lines, grain_for(lines, 64), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t stop = end == lines ? n * item_size : end * 64;
     fill_run(out + begin * 64, pattern, stop - begin * 64, streaming);
   });
@@ -631,7 +506,7 @@ void copy_rows(void* dst, int64_t dst_stride, const void* src, int64_t src_strid
 
 template <class R>
 void conjugate_of(void* dst, const void* src, int64_t n) {
-  parallel_for(n, grain_for(n, 2 * sizeof(R)), [&](int64_t begin, int64_t end) {
+  parallel_for(n, grain_for(n, 2 * sizeof(R)), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     R* d = static_cast<R*>(dst);
     const R* s = static_cast<const R*>(src);
     for (int64_t i = begin; i < end; ++i) {
@@ -643,8 +518,10 @@ void conjugate_of(void* dst, const void* src, int64_t n) {
 }
 
 void conjugate(void* dst, const void* src, int64_t n, DType dtype) {
-  if (dtype == DType::Complex64) conjugate_of<float>(dst, src, n);
-  else conjugate_of<double>(dst, src, n);
+  if (dtype == DType::Complex64)
+    conjugate_of<float>(dst, src, n);
+  else
+    conjugate_of<double>(dst, src, n);
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ struct CopyKernels {
   // n items of item_size 1, 2, 4, 8 or 16 bytes, all equal to *value; in parallel.
   void (*fill)(void* dst, int64_t n, const void* value, int item_size);
   // rows blocks of row_bytes each, in parallel: what cat, stack and split are made of.
-  void (*copy_rows)(void* dst, int64_t dst_stride, const void* src, int64_t src_stride, int64_t row_bytes, int64_t rows);
+  void (*copy_rows)(void* dst, int64_t dst_stride, const void* src, int64_t src_stride, int64_t row_bytes,
+                    int64_t rows);
   // dst[i] = the conjugate of src[i], contiguous complex64 or complex128; may be in place.
   void (*conjugate)(void* dst, const void* src, int64_t n, DType dtype);
 };

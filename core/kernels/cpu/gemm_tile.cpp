@@ -117,7 +117,7 @@ template <class Op, TileForm... forms> constexpr auto make_table() {
 }  // namespace
 
 constexpr TileTable<float, float> kTilesF32 = make_table<MultiplyAdd<float>, kTileColumnsForm, kTileRowsForm, kTileTableForm>();
-constexpr TileTable<double, double> kTilesF64 = make_table<MultiplyAdd<double>, kTileColumnsForm, kTileRowsForm>();
+constexpr TileTable<double, double> kTilesF64 = make_table<MultiplyAdd<double>, kTileColumnsForm, kTileRowsForm, kTileTableForm>();
 #ifdef FLAMBEAU_ISA_v4
 constexpr TileTable<uint32_t, float> kTilesBF16 = make_table<DotPairs, kTileColumnsForm>();
 #endif

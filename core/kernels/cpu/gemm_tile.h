@@ -33,7 +33,7 @@ template <class In, class Acc> struct TileTable {
   Function of[kTileForms][2][16];
 };
 extern const TileTable<float, float> kTilesF32;
-extern const TileTable<double, double> kTilesF64;      // no table form
+extern const TileTable<double, double> kTilesF64;
 #ifdef FLAMBEAU_ISA_v4
 extern const TileTable<uint32_t, float> kTilesBF16;    // columns form only; needs AVX512-BF16
 #endif

@@ -1,7 +1,7 @@
 // Gathering and scattering. Bounds are tested a block at a time before the block is used; which index was the first bad
 // one is found by a second, cold scan. Work that adds into shared rows is divided by destination, never by source, so
 // that every element is summed in the order of the list for any number of threads.
-#pragma GCC optimize("O3")
+#pragma GCC optimize("tree-vectorize,vect-cost-model=dynamic")
 #include "kernels/cpu/indexing_parts.h"
 #include "base/allocator.h"
 #include "base/parallel.h"
@@ -130,13 +130,21 @@ BadIndex gather(const AlongDim& along, void* out, const void* src, const int64_t
   int64_t n0 = w.size[0], n1 = w.size[1], step0 = n0 < 8192 ? n0 : 8192, step1 = at_least_one(8192 / step0);
   int64_t pieces0 = (n0 + step0 - 1) / step0, pieces = pieces0 * ((n1 + step1 - 1) / step1);
   std::atomic<bool> bad{false};
-  parallel_for(pieces * w.count(2), 2, [&](int64_t begin, int64_t end) {
+  parallel_for(pieces * w.count(2), 2, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t t = begin; t < end; ++t) {
       int64_t i, o, d, a = t % pieces % pieces0 * step0, b = t % pieces / pieces0 * step1;
       w.offsets(2, t / pieces, i, o, d);
       i += a * w.index[0] + b * w.index[1], o += a * w.other[0] + b * w.other[1], d += a * w.data[0] + b * w.data[1];
-      Patch p{n0 - a < step0 ? n0 - a : step0, w.index[0], w.other[0], w.data[0],
-              n1 - b < step1 ? n1 - b : step1, w.index[1], w.other[1], w.data[1], w.dim_step, w.dim_size};
+      Patch p{n0 - a < step0 ? n0 - a : step0,
+              w.index[0],
+              w.other[0],
+              w.data[0],
+              n1 - b < step1 ? n1 - b : step1,
+              w.index[1],
+              w.other[1],
+              w.data[1],
+              w.dim_step,
+              w.dim_size};
       by_item(item_size, [&]<class T>() {
         if (!gather_patch(static_cast<T*>(out) + o, static_cast<const T*>(src) + d, index + i, p)) {
           bad.store(true, std::memory_order_relaxed);
@@ -150,42 +158,64 @@ BadIndex gather(const AlongDim& along, void* out, const void* src, const int64_t
 
 // The operations: each combines an element of the destination with one of the source.
 struct Assign {
-  template <class T> static FLAMBEAU_INLINE T apply(T, T s) { return s; }
+  template <class T>
+  static FLAMBEAU_INLINE T apply(T, T s) {
+    return s;
+  }
 };
 struct Sum {
-  template <class T> static FLAMBEAU_INLINE T apply(T d, T s) {
-    if constexpr (std::is_integral_v<T>) return T(std::make_unsigned_t<T>(d) + std::make_unsigned_t<T>(s));
-    else return d + s;
+  template <class T>
+  static FLAMBEAU_INLINE T apply(T d, T s) {
+    if constexpr (std::is_integral_v<T>)
+      return T(std::make_unsigned_t<T>(d) + std::make_unsigned_t<T>(s));
+    else
+      return d + s;
   }
-  template <class R> static FLAMBEAU_INLINE Complex<R> apply(Complex<R> d, Complex<R> s) {
+  template <class R>
+  static FLAMBEAU_INLINE Complex<R> apply(Complex<R> d, Complex<R> s) {
     return {d.re + s.re, d.im + s.im};
   }
 };
 struct Prod {
-  template <class T> static FLAMBEAU_INLINE T apply(T d, T s) {
-    if constexpr (std::is_integral_v<T>) return T(uint64_t(d) * uint64_t(s));
-    else return d * s;
+  template <class T>
+  static FLAMBEAU_INLINE T apply(T d, T s) {
+    if constexpr (std::is_integral_v<T>)
+      return T(uint64_t(d) * uint64_t(s));
+    else
+      return d * s;
   }
-  template <class R> static FLAMBEAU_INLINE Complex<R> apply(Complex<R> d, Complex<R> s) {
+  template <class R>
+  static FLAMBEAU_INLINE Complex<R> apply(Complex<R> d, Complex<R> s) {
     return {d.re * s.re - d.im * s.im, d.re * s.im + d.im * s.re};
   }
 };
 struct Max {
-  template <class T> static FLAMBEAU_INLINE T apply(T d, T s) { return s > d || s != s ? s : d; }
+  template <class T>
+  static FLAMBEAU_INLINE T apply(T d, T s) {
+    return s > d || s != s ? s : d;
+  }
 };
 struct Min {
-  template <class T> static FLAMBEAU_INLINE T apply(T d, T s) { return s < d || s != s ? s : d; }
+  template <class T>
+  static FLAMBEAU_INLINE T apply(T d, T s) {
+    return s < d || s != s ? s : d;
+  }
 };
 template <class Op, class T>
 FLAMBEAU_INLINE T combine(T d, T s) {
-  if constexpr (std::is_same_v<Op, Assign>) return s;
-  else if constexpr (std::is_same_v<T, Half>) return to_half(Op::apply(to_float(d), to_float(s)));
-  else if constexpr (std::is_same_v<T, BFloat16>) return to_bfloat16(Op::apply(to_float(d), to_float(s)));
-  else return Op::apply(d, s);
+  if constexpr (std::is_same_v<Op, Assign>)
+    return s;
+  else if constexpr (std::is_same_v<T, Half>)
+    return to_half(Op::apply(to_float(d), to_float(s)));
+  else if constexpr (std::is_same_v<T, BFloat16>)
+    return to_bfloat16(Op::apply(to_float(d), to_float(s)));
+  else
+    return Op::apply(d, s);
 }
 
 template <class T, class Op>
-[[gnu::optimize("no-tree-vectorize")]] bool scatter_patch(void* dst, const void* src, const int64_t* index, const Patch& p) {
+[[gnu::optimize("no-tree-vectorize")]] bool scatter_patch(void* dst, const void* src, const int64_t* index,
+                                                          const Patch& p) {
   T* to = static_cast<T*>(dst);
   const T* from = static_cast<const T*>(src);
   for (int64_t j = 0; j < p.n1; ++j, from += p.o1, to += p.d1, index += p.i1) {
@@ -227,17 +257,28 @@ ScatterPatch scatter_patch_for(DType dtype, ScatterOp op) {
     if (op == ScatterOp::Prod) op = ScatterOp::Min;
   }
   switch (dtype) {
-    case DType::UInt8: return patch_of<uint8_t>(op);
-    case DType::Int8: return patch_of<int8_t>(op);
-    case DType::Int16: return patch_of<int16_t>(op);
-    case DType::Int32: return patch_of<int32_t>(op);
-    case DType::Int64: return patch_of<int64_t>(op);
-    case DType::Float16: return patch_of<Half>(op);
-    case DType::BFloat16: return patch_of<BFloat16>(op);
-    case DType::Float32: return patch_of<float>(op);
-    case DType::Float64: return patch_of<double>(op);
-    case DType::Complex64: return patch_of<Complex64>(op);
-    default: return patch_of<Complex128>(op);
+    case DType::UInt8:
+      return patch_of<uint8_t>(op);
+    case DType::Int8:
+      return patch_of<int8_t>(op);
+    case DType::Int16:
+      return patch_of<int16_t>(op);
+    case DType::Int32:
+      return patch_of<int32_t>(op);
+    case DType::Int64:
+      return patch_of<int64_t>(op);
+    case DType::Float16:
+      return patch_of<Half>(op);
+    case DType::BFloat16:
+      return patch_of<BFloat16>(op);
+    case DType::Float32:
+      return patch_of<float>(op);
+    case DType::Float64:
+      return patch_of<double>(op);
+    case DType::Complex64:
+      return patch_of<Complex64>(op);
+    default:
+      return patch_of<Complex128>(op);
   }
 }
 
@@ -249,11 +290,18 @@ void neutral_element(DType dtype, ScatterOp op, void* out) {
   bool largest = op == ScatterOp::Min;
   double extreme = op == ScatterOp::Prod ? 1 : largest ? __builtin_inf() : -__builtin_inf();
   switch (dtype) {
-    case DType::Float16: return put(to_half(float(extreme)));
-    case DType::BFloat16: return put(to_bfloat16(float(extreme)));
-    case DType::Float32: case DType::Complex64: return put(float(extreme));
-    case DType::Float64: case DType::Complex128: return put(extreme);
-    default: break;
+    case DType::Float16:
+      return put(to_half(float(extreme)));
+    case DType::BFloat16:
+      return put(to_bfloat16(float(extreme)));
+    case DType::Float32:
+    case DType::Complex64:
+      return put(float(extreme));
+    case DType::Float64:
+    case DType::Complex128:
+      return put(extreme);
+    default:
+      break;
   }
   int bits = dtype == DType::Bool ? 1 : 8 * int(item_size(dtype));
   bool is_signed = dtype != DType::Bool && dtype != DType::UInt8;
@@ -273,18 +321,19 @@ bool scatter_all(const Walk& w, int64_t m, int64_t index_step, int64_t other_ste
   int64_t step = along_first ? at_least_one(4096 / m) : lanes < 512 ? lanes : 512;
   int64_t pieces = (lanes + step - 1) / step;
   std::atomic<bool> bad{false};
-  parallel_for(pieces * w.count(1), at_least_one(8192 / at_least_one(step * m)), [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) {
-      int64_t i, o, d, a = t % pieces * step, n = lanes - a < step ? lanes - a : step;
-      w.offsets(1, t / pieces, i, o, d);
-      i += a * i0, o += a * o0, d += a * d0;
-      Patch p = along_first ? Patch{m, index_step, other_step, 0, n, i0, o0, d0, w.dim_step, w.dim_size}
-                            : Patch{n, i0, o0, d0, m, index_step, other_step, 0, w.dim_step, w.dim_size};
-      if (!apply(static_cast<char*>(dst) + d * item, static_cast<const char*>(src) + o * item, index + i, p)) {
-        bad.store(true, std::memory_order_relaxed);
-      }
-    }
-  });
+  parallel_for(
+      pieces * w.count(1), at_least_one(8192 / at_least_one(step * m)), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
+        for (int64_t t = begin; t < end; ++t) {
+          int64_t i, o, d, a = t % pieces * step, n = lanes - a < step ? lanes - a : step;
+          w.offsets(1, t / pieces, i, o, d);
+          i += a * i0, o += a * o0, d += a * d0;
+          Patch p = along_first ? Patch{m, index_step, other_step, 0, n, i0, o0, d0, w.dim_step, w.dim_size}
+                                : Patch{n, i0, o0, d0, m, index_step, other_step, 0, w.dim_step, w.dim_size};
+          if (!apply(static_cast<char*>(dst) + d * item, static_cast<const char*>(src) + o * item, index + i, p)) {
+            bad.store(true, std::memory_order_relaxed);
+          }
+        }
+      });
   return !bad.load();
 }
 
@@ -326,7 +375,7 @@ BadIndex select_rows(const BlockRows& rows, void* out, const void* src, const in
   std::atomic<bool> bad{false};
   int64_t least = at_least_one(kGrain / (bytes + 32)), share = (rows.outer * n + num_threads() - 1) / num_threads();
   while (share * bytes > (4 << 20)) share = (share + 1) / 2;  // moving has the same bits however it is cut
-  parallel_for(rows.outer * n, share > least ? share : least, [&](int64_t begin, int64_t end) {
+  parallel_for(rows.outer * n, share > least ? share : least, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     while (begin < end) {  // the part of one outer position
       int64_t o = begin / n, i = begin % n, stop = end - begin < n - i ? i + (end - begin) : n;
       const char* from = static_cast<const char*>(src) + o * rows.data_outer;
@@ -358,8 +407,9 @@ BadIndex select_rows(const BlockRows& rows, void* out, const void* src, const in
 // What happens to a row: `count` items of src go to dst. alpha: a scale, or null.
 using RowOp = void (*)(char* dst, const char* src, int64_t count, const void* alpha);
 
-// Calls apply for every list entry, so that rows which coincide are met in the order of the list. Work is divided over outer positions, over columns of long blocks, or over ranges of the
-// destination whose list entries are collected by a counting sort.
+// Calls apply for every list entry, so that rows which coincide are met in the order of the list. Work is divided over
+// outer positions, over columns of long blocks, or over ranges of the destination whose list entries are collected by a
+// counting sort.
 void for_rows(const BlockRows& rows, void* dst, const void* src, const int64_t* index, int64_t n, int64_t size,
               int64_t item, int64_t skip, RowOp apply, const void* alpha) {
   char* to = static_cast<char*>(dst);
@@ -375,7 +425,7 @@ void for_rows(const BlockRows& rows, void* dst, const void* src, const int64_t* 
   if (rows.outer >= kBuckets || whole * rows.outer <= kGrain || bytes >= kPiece) {
     int64_t step = bytes >= kPiece ? kPiece / item : rows.block, pieces = (rows.block + step - 1) / step;
     parallel_for(rows.outer * pieces, at_least_one(kGrain / at_least_one(n * step * item)),
-                 [&](int64_t begin, int64_t end) {
+                 [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
                    for (int64_t t = begin; t < end; ++t) {
                      int64_t o = t / pieces, first = t % pieces * step;
                      int64_t count = rows.block - first < step ? rows.block - first : step;
@@ -398,7 +448,7 @@ void for_rows(const BlockRows& rows, void* dst, const void* src, const int64_t* 
   }
   for (int b = 2; b < kBuckets + 2; ++b) start[b] += start[b - 1];
   for (int64_t i = 0; i < n; ++i) list[start[bucket[i] + 1]++] = i;
-  parallel_for(rows.outer * kBuckets, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(rows.outer * kBuckets, 1, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t t = begin; t < end; ++t) {
       int64_t b = t % kBuckets, o = t / kBuckets;
       for (int64_t k = start[b]; k < start[b + 1]; ++k) {
@@ -411,7 +461,7 @@ void for_rows(const BlockRows& rows, void* dst, const void* src, const int64_t* 
 
 BadIndex check_list(const int64_t* index, int64_t n, int64_t size, bool wrap, int64_t skip) {
   std::atomic<bool> bad{false};
-  parallel_for(n, 1 << 16, [&](int64_t begin, int64_t end) {
+  parallel_for(n, 1 << 16, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     if (!all_within(index + begin, 1, end - begin, wrap ? -size : 0, size)) bad.store(true, std::memory_order_relaxed);
   });
   return bad.load() ? first_outside(index, n, wrap ? -size : 0, size, skip) : BadIndex{};
@@ -440,9 +490,12 @@ BadIndex assign_rows(const BlockRows& rows, void* dst, const void* src, const in
 
 template <class T>
 FLAMBEAU_INLINE T scaled(T alpha, T s) {
-  if constexpr (std::is_same_v<T, Half>) return to_half(to_float(alpha) * to_float(s));
-  else if constexpr (std::is_same_v<T, BFloat16>) return to_bfloat16(to_float(alpha) * to_float(s));
-  else return Prod::apply(alpha, s);
+  if constexpr (std::is_same_v<T, Half>)
+    return to_half(to_float(alpha) * to_float(s));
+  else if constexpr (std::is_same_v<T, BFloat16>)
+    return to_bfloat16(to_float(alpha) * to_float(s));
+  else
+    return Prod::apply(alpha, s);
 }
 
 template <class T, bool OneValue>
@@ -489,7 +542,7 @@ BadIndex offsets_of_indices(int ndim, const int64_t* shape, int count, const int
   for (int k = 0; k + 1 < ndim; ++k) outer *= shape[k];
   if (inner == 0) return {};
   std::atomic<bool> bad{false};
-  parallel_for(outer * inner, 16 << 10, [&](int64_t begin, int64_t end) {
+  parallel_for(outer * inner, 16 << 10, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     while (begin < end) {
       int64_t row = begin / inner, at = begin % inner, n = end - begin < inner - at ? end - begin : inner - at;
       for (int t = 0; t < count; ++t) {
@@ -519,10 +572,8 @@ BadIndex offsets_of_indices(int ndim, const int64_t* shape, int count, const int
 
 }  // namespace
 
-const IndexingKernels kIndexingKernels = {gather,           scatter,          select_rows,
-                                          assign_rows,      add_rows,         offsets_of_indices,
-                                          count_mask,       masked_select,    masked_scatter,
-                                          nonzero,          bincount,         bincount_weighted,
-                                          histc,            searchsorted};
+const IndexingKernels kIndexingKernels = {
+    gather,         scatter, select_rows, assign_rows,       add_rows, offsets_of_indices, count_mask, masked_select,
+    masked_scatter, nonzero, bincount,    bincount_weighted, histc,    searchsorted};
 
 }  // namespace flambeau::kernels::FLAMBEAU_ISA

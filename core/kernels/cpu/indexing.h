@@ -42,8 +42,8 @@ struct IndexingKernels {
   // dst[..index[..i..]..] op= src[..i..]. include_self = false resets every touched element to the operation's neutral
   // element first. Sum and Prod of bool are or and and; Max and Min propagate NaN and know no complex numbers.
   // A broadcast scalar source has other_strides of zero.
-  BadIndex (*scatter)(const AlongDim& walk, DType dtype, ScatterOp op, bool include_self, void* dst,
-                      const void* src, const int64_t* index);
+  BadIndex (*scatter)(const AlongDim& walk, DType dtype, ScatterOp op, bool include_self, void* dst, const void* src,
+                      const int64_t* index);
 
   // out[o, i, :] = src[o, index[i], :]; out contiguous [outer, n, block]. `size` is the extent of the indexed
   // dimension. wrap allows negative indices (take, advanced indexing); index_select and embedding do not.
@@ -66,9 +66,9 @@ struct IndexingKernels {
 
   // Masks: one byte per element, 0 or 1, contiguous.
   int64_t (*count_mask)(const bool* mask, int64_t n);
-  void (*masked_select)(void* out, const void* src, const bool* mask, int64_t n, int item_size);  // out: count items
+  void (*masked_select)(void* out, const void* src, const bool* mask, int64_t n, int item_size);   // out: count items
   void (*masked_scatter)(void* dst, const bool* mask, int64_t n, const void* src, int item_size);  // dst in place
-  void (*nonzero)(int64_t* out, const bool* mask, int ndim, const int64_t* sizes);  // out [count, ndim]
+  void (*nonzero)(int64_t* out, const bool* mask, int ndim, const int64_t* sizes);                 // out [count, ndim]
 
   // counts[x[i]] += 1; false when a value is negative or >= bins.
   bool (*bincount)(int64_t* counts, const int64_t* x, int64_t n, int64_t bins);

@@ -1,6 +1,6 @@
 // The part of the indexing family that counts: masks to positions, histograms, binary search. Two passes over fixed
 // chunks: the first counts, the second knows where each chunk writes.
-#pragma GCC optimize("O3")
+#pragma GCC optimize("tree-vectorize,vect-cost-model=dynamic")
 #include "kernels/cpu/indexing_parts.h"
 #include <atomic>
 #if defined(FLAMBEAU_ISA_v4)
@@ -34,7 +34,7 @@ int64_t count_some(const bool* mask, int64_t n) {
 // starts[c] = set elements before chunk c; the last entry is the total.
 void chunk_starts(const bool* mask, int64_t n, Scratch<int64_t>& starts) {
   int64_t chunks = (n + kChunk - 1) / kChunk;
-  parallel_for(n, kChunk, [&](int64_t begin, int64_t end) {
+  parallel_for(n, kChunk, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     starts[begin / kChunk + 1] = count_some(mask + begin, end - begin);
   });
   starts[0] = 0;
@@ -83,7 +83,7 @@ void histogram(C* counts, int64_t n, int64_t bins, const F& f) {
   if (chunks < 2 || n < 65536) return f(counts, 0, n);
   Scratch<C> parts(chunks * bins);
   int64_t step = (n + chunks - 1) / chunks;
-  parallel_for(n, step, [&](int64_t begin, int64_t end) {
+  parallel_for(n, step, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     C* mine = parts.data + begin / step * bins;
     for (int64_t b = 0; b < bins; ++b) mine[b] = 0;
     f(mine, begin, end);
@@ -124,7 +124,7 @@ int64_t position_of(const T* sorted, const int64_t* sorter, int64_t n, T value) 
 template <class T>
 void searchsorted_of(int64_t* out, const T* sorted, const T* values, int64_t rows, int64_t sorted_rows, int64_t n,
                      int64_t m, bool right, const int64_t* sorter) {
-  parallel_for(rows * m, 2048, [&](int64_t begin, int64_t end) {
+  parallel_for(rows * m, 2048, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t i = begin; i < end; ++i) {
       int64_t offset = sorted_rows == 1 ? 0 : i / m * n;
       const int64_t* order = sorter ? sorter + offset : nullptr;
@@ -138,7 +138,7 @@ void searchsorted_of(int64_t* out, const T* sorted, const T* values, int64_t row
 
 int64_t count_mask(const bool* mask, int64_t n) {
   std::atomic<int64_t> total{0};
-  parallel_for(n, 4 * kChunk, [&](int64_t begin, int64_t end) {
+  parallel_for(n, 4 * kChunk, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     total.fetch_add(count_some(mask + begin, end - begin), std::memory_order_relaxed);
   });
   return total.load();
@@ -147,7 +147,7 @@ int64_t count_mask(const bool* mask, int64_t n) {
 void masked_select(void* out, const void* src, const bool* mask, int64_t n, int item_size) {
   Scratch<int64_t> starts((n + kChunk - 1) / kChunk + 1);
   chunk_starts(mask, n, starts);
-  parallel_for(n, kChunk, [&](int64_t begin, int64_t end) {
+  parallel_for(n, kChunk, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t c = begin / kChunk;
     by_item(item_size, [&]<class T>() {
       select_some(static_cast<T*>(out) + starts[c], static_cast<T*>(out) + starts[c + 1],
@@ -159,7 +159,7 @@ void masked_select(void* out, const void* src, const bool* mask, int64_t n, int 
 void masked_scatter(void* dst, const bool* mask, int64_t n, const void* src, int item_size) {
   Scratch<int64_t> starts((n + kChunk - 1) / kChunk + 1);
   chunk_starts(mask, n, starts);
-  parallel_for(n, kChunk, [&](int64_t begin, int64_t end) {
+  parallel_for(n, kChunk, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     by_item(item_size, [&]<class T>() {
       T* to = static_cast<T*>(dst);
       const T* from = static_cast<const T*>(src) + starts[begin / kChunk];
@@ -177,7 +177,7 @@ void nonzero(int64_t* out, const bool* mask, int ndim, const int64_t* sizes) {
   int64_t inner = sizes[ndim - 1];
   Scratch<int64_t> starts((n + kChunk - 1) / kChunk + 1);
   chunk_starts(mask, n, starts);
-  parallel_for(n, kChunk, [&](int64_t begin, int64_t end) {
+  parallel_for(n, kChunk, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t* to = out + starts[begin / kChunk] * ndim;
     int64_t* stop = out + starts[begin / kChunk + 1] * ndim;
     int64_t outer[64];
@@ -236,8 +236,10 @@ bool bincount_weighted(double* sums, const int64_t* x, const double* weights, in
 }
 
 void histc(DType dtype, int64_t* counts, const void* x, int64_t n, int64_t bins, double lo, double hi) {
-  if (dtype == DType::Float32) histc_of(counts, static_cast<const float*>(x), n, bins, float(lo), float(hi));
-  else histc_of(counts, static_cast<const double*>(x), n, bins, lo, hi);
+  if (dtype == DType::Float32)
+    histc_of(counts, static_cast<const float*>(x), n, bins, float(lo), float(hi));
+  else
+    histc_of(counts, static_cast<const double*>(x), n, bins, lo, hi);
 }
 
 void searchsorted(DType dtype, int64_t* out, const void* sorted, const void* values, int64_t rows, int64_t sorted_rows,
@@ -245,9 +247,12 @@ void searchsorted(DType dtype, int64_t* out, const void* sorted, const void* val
   auto run = [&]<class T>(const T* s) {
     searchsorted_of(out, s, static_cast<const T*>(values), rows, sorted_rows, n, m, right, sorter);
   };
-  if (dtype == DType::Int64) run(static_cast<const int64_t*>(sorted));
-  else if (dtype == DType::Float32) run(static_cast<const float*>(sorted));
-  else run(static_cast<const double*>(sorted));
+  if (dtype == DType::Int64)
+    run(static_cast<const int64_t*>(sorted));
+  else if (dtype == DType::Float32)
+    run(static_cast<const float*>(sorted));
+  else
+    run(static_cast<const double*>(sorted));
 }
 
 }  // namespace flambeau::kernels::FLAMBEAU_ISA

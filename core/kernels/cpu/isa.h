@@ -23,6 +23,9 @@
 #define FLAMBEAU_ISA portable
 #endif
 
+// For the lambda handed to parallel_for, which calls it from two places: one copy of the loop instead of two.
+#define FLAMBEAU_BODY __attribute__((noinline))
+
 namespace flambeau::kernels {
 template <class Table> const Table& table();
 }

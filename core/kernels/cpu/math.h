@@ -288,14 +288,28 @@ inline F64 acos(F64 x) {
 
 // ---- hyperbolic functions --------------------------------------------------------------------------------------------
 
-inline F64 sinh(F64 x) {
-  const F64 a = abs(x), e = expm1(a), h = exp(a * 0.5);
-  const F64 result = select(a > 700, h * 0.5 * h, (e + e / (e + 1)) * 0.5);
+// Beyond kSteep e^a overflows though half of it does not; e^(a/2) squared goes further.
+template <class V> inline constexpr double kSteep = is_float32<V> ? 88 : 700;
+template <class V>
+FLAMBEAU_INLINE V half_exp(V a) {
+  const V h = exp(a * constant<V>(0.5));
+  return h * constant<V>(0.5) * h;
+}
+template <class V>
+FLAMBEAU_INLINE V sinh(V x) {
+  const V a = abs(x), e = expm1(a), one = constant<V>(1);
+  const auto steep = a > constant<V>(kSteep<V>);
+  V result = (e + e / (e + one)) * constant<V>(0.5);
+  if (any(steep)) [[unlikely]] result = select(steep, half_exp(a), result);
   return copysign(result, x);
 }
-inline F64 cosh(F64 x) {
-  const F64 a = abs(x), h = exp(a * 0.5), e = exp(a);
-  return select(a > 700, h * 0.5 * h, e * 0.5 + 0.5 / e);
+template <class V>
+FLAMBEAU_INLINE V cosh(V x) {
+  const V a = abs(x), e = exp(a), half = constant<V>(0.5);
+  const auto steep = a > constant<V>(kSteep<V>);
+  V result = e * half + half / e;
+  if (any(steep)) [[unlikely]] result = select(steep, half_exp(a), result);
+  return result;
 }
 inline F64 asinh(F64 x) {
   const F64 a = abs(x), square = a * a;
@@ -325,7 +339,8 @@ FLAMBEAU_INLINE F32 erf(F32 x) {
                      4.760747711e-3, -5.970529461e-4, 4.608744729e-5, -1.638637325e-6);
   return select(a < constant<F32>(1), near, copysign(constant<F32>(1) - exp(-q), x));
 }
-// erfc(a) for a >= 1: e^(-a^2) times a polynomial in (a - 3.5) / (a + 3.5); a^2 in two parts
+// erfc(a) for a >= 1: e^(-a^2) times a polynomial in (a - 3.5) / (a + 3.5); exact: a^2 in two parts
+template <bool kExact>
 FLAMBEAU_INLINE F64 erfc_tail(F64 a) {
   a = select(a > 28, constant<F64>(28), a);
   const F64 d = 1 / (a + 3.5), t = (a - 3.5) * d;
@@ -335,6 +350,7 @@ FLAMBEAU_INLINE F64 erfc_tail(F64 a) {
       -7.477688034593208880e-5, 1.864837864299213928e-5, 7.243327371723090443e-6, -3.396177372614526490e-6,
       -7.938750450945306778e-7, 5.597940663904580285e-7, 1.105442020817919044e-7, -9.550732504747780897e-8,
       -1.372294813158611001e-8, 1.589209193111242519e-8, -1.982152401549253605e-9);
+  if constexpr (!kExact) return exp(-a * a) * scaled;
   const F64 high = from_bits<F64>(bits(a) & ~int64_t(0xffffffff));
   return exp(-high * high) * exp(-(a - high) * (a + high)) * scaled;
 }
@@ -347,12 +363,15 @@ FLAMBEAU_INLINE F64 erf_near(F64 x) {
 }
 inline F64 erf(F64 x) {
   const F64 a = abs(x);
-  return select(a < 1, erf_near(x), copysign(1 - erfc_tail(a), x));
+  return select(a < 1, erf_near(x), copysign(1 - erfc_tail<true>(a), x));
 }
-inline F64 erfc(F64 x) {
-  const F64 a = abs(x), tail = erfc_tail(a);
+template <bool kExact>
+FLAMBEAU_INLINE F64 erfc_of(F64 x) {
+  const F64 a = abs(x), tail = erfc_tail<kExact>(a);
   return select(a < 1, 1 - erf_near(x), select(x < 0, 2 - tail, tail));
 }
+inline F64 erfc(F64 x) { return erfc_of<true>(x); }
+inline F32 erfc(F32 x) { return through_double([](F64 a) { return erfc_of<false>(a); }, x); }
 
 // ---- powers ----------------------------------------------------------------------------------------------------------
 
@@ -398,12 +417,9 @@ FLAMBEAU_THROUGH_DOUBLE(tan)
 FLAMBEAU_THROUGH_DOUBLE(asin)
 FLAMBEAU_THROUGH_DOUBLE(acos)
 FLAMBEAU_THROUGH_DOUBLE(atan)
-FLAMBEAU_THROUGH_DOUBLE(sinh)
-FLAMBEAU_THROUGH_DOUBLE(cosh)
 FLAMBEAU_THROUGH_DOUBLE(asinh)
 FLAMBEAU_THROUGH_DOUBLE(acosh)
 FLAMBEAU_THROUGH_DOUBLE(atanh)
-FLAMBEAU_THROUGH_DOUBLE(erfc)
 #undef FLAMBEAU_THROUGH_DOUBLE
 #define FLAMBEAU_THROUGH_DOUBLE(f) \
   inline F32 f(F32 x, F32 y) { return through_double([](F64 a, F64 b) { return f(a, b); }, x, y); }

@@ -1,5 +1,5 @@
 // Triangles, padding by reflection, replication or wrapping, and the positions of repeat_interleave.
-#pragma GCC optimize("O3")
+#pragma GCC optimize("tree-vectorize,vect-cost-model=dynamic")
 #include "kernels/cpu/movement.h"
 #include "base/allocator.h"
 #include "base/parallel.h"
@@ -15,7 +15,7 @@ int64_t clamp(int64_t x, int64_t low, int64_t high) { return x < low ? low : x >
 void triangle(void* out, const void* in, int64_t batch, int64_t rows, int64_t columns, int64_t diagonal, bool upper,
               int item_size) {
   int64_t bytes = columns * item_size;
-  parallel_for(batch * rows, at_least_one(kGrain / at_least_one(bytes)), [&](int64_t begin, int64_t end) {
+  parallel_for(batch * rows, at_least_one(kGrain / at_least_one(bytes)), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t r = begin; r < end; ++r) {
       char* to = static_cast<char*>(out) + r * bytes;
       const char* from = static_cast<const char*>(in) + r * bytes;
@@ -43,21 +43,26 @@ FLAMBEAU_INLINE int64_t source_of(int64_t i, int64_t size, PadMode mode) {
 // Three dimensions, the missing ones of extent 1 in front.
 struct Padding {
   int64_t size[3] = {1, 1, 1}, before[3] = {0, 0, 0}, out[3] = {1, 1, 1};
+  int64_t full[3] = {1, 1, 1}, origin = 0;  // extents of the input in memory, and where [0, 0, 0] of `size` is there
   PadMode mode;
 
   Padding(int ndim, const int64_t* sizes, const int64_t* before_, const int64_t* after, PadMode mode) : mode(mode) {
     for (int k = 0; k < ndim; ++k) {
       int to = 3 - ndim + k;
-      size[to] = sizes[k], before[to] = before_[k], out[to] = sizes[k] + before_[k] + after[k];
+      size[to] = full[to] = sizes[k], before[to] = before_[k], out[to] = sizes[k] + before_[k] + after[k];
+      origin *= full[to];
+      if (mode != PadMode::Circular) continue;  // what is cropped does not take part in the wrapping
+      int64_t front = before[to] < 0 ? -before[to] : 0, back = after[k] < 0 ? -after[k] : 0;
+      size[to] -= front + back, before[to] += front, origin += front;
     }
   }
-  int64_t in_count() const { return size[0] * size[1] * size[2]; }
+  int64_t in_count() const { return full[0] * full[1] * full[2]; }
   int64_t rows() const { return out[0] * out[1]; }
   // Offset of the input row behind an output row.
   int64_t row_source(int64_t row) const {
     int64_t a = source_of(row / out[1] - before[0], size[0], mode);
     int64_t b = source_of(row % out[1] - before[1], size[1], mode);
-    return (a * size[1] + b) * size[2];
+    return origin + (a * full[1] + b) * full[2];
   }
   // Output columns [first, last) are input columns in their own order.
   int64_t first() const { return clamp(before[2], 0, out[2]); }
@@ -69,7 +74,7 @@ template <class T>
 void pad_of(T* out, const T* in, int64_t batch, const Padding& p) {
   int64_t rows = p.rows(), width = p.out[2], first = p.first(), last = p.last();
   parallel_for(batch * rows, at_least_one(kGrain / at_least_one(width * int64_t(sizeof(T)))),
-               [&](int64_t begin, int64_t end) {
+               [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
                  for (int64_t r = begin; r < end; ++r) {
                    T* to = out + r * width;
                    const T* from = in + r / rows * p.in_count() + p.row_source(r % rows);
@@ -89,11 +94,16 @@ void pad(void* out, const void* in, int64_t batch, int ndim, const int64_t* size
   Padding p(ndim, sizes, before, after, mode);
   auto run = [&]<class T>(T* to) { pad_of(to, static_cast<const T*>(in), batch, p); };
   switch (item_size) {
-    case 1: return run(static_cast<uint8_t*>(out));
-    case 2: return run(static_cast<uint16_t*>(out));
-    case 4: return run(static_cast<uint32_t*>(out));
-    case 8: return run(static_cast<uint64_t*>(out));
-    default: return run(static_cast<Item16*>(out));
+    case 1:
+      return run(static_cast<uint8_t*>(out));
+    case 2:
+      return run(static_cast<uint16_t*>(out));
+    case 4:
+      return run(static_cast<uint32_t*>(out));
+    case 8:
+      return run(static_cast<uint64_t*>(out));
+    default:
+      return run(static_cast<Item16*>(out));
   }
 }
 
@@ -102,7 +112,7 @@ template <class T>
 void pad_backward_of(T* grad_in, const T* grad_out, int64_t batch, const Padding& p) {
   int64_t rows = p.rows(), width = p.out[2], first = p.first(), last = p.last();
   parallel_for(batch, at_least_one(kGrain / at_least_one(rows * width * int64_t(sizeof(T)))),
-               [&](int64_t begin, int64_t end) {
+               [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
                  std::memset(grad_in + begin * p.in_count(), 0, (end - begin) * p.in_count() * sizeof(T));
                  for (int64_t r = begin * rows; r < end * rows; ++r) {
                    const T* __restrict from = grad_out + r * width;
@@ -143,7 +153,7 @@ void repeat_positions(int64_t* out, const int64_t* repeats, int64_t n) {
     int64_t begin = c * kChunk;
     start[c + 1] = start[c] + repeat_total(repeats + begin, n - begin < kChunk ? n - begin : kChunk);
   }
-  parallel_for(n, kChunk, [&](int64_t begin, int64_t end) {
+  parallel_for(n, kChunk, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t* to = out + start[begin / kChunk];
     for (int64_t i = begin; i < end; ++i) {
       for (int64_t k = 0; k < repeats[i]; ++k) *to++ = i;

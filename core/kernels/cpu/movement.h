@@ -10,8 +10,8 @@ enum class PadMode : unsigned char { Reflect, Replicate, Circular };
 
 struct MovementKernels {
   // Keeps column - row >= diagonal (upper) or <= diagonal (lower), zero elsewhere; contiguous [batch, rows, columns].
-  void (*triangle)(void* out, const void* in, int64_t batch, int64_t rows, int64_t columns, int64_t diagonal, bool upper,
-                   int item_size);
+  void (*triangle)(void* out, const void* in, int64_t batch, int64_t rows, int64_t columns, int64_t diagonal,
+                   bool upper, int item_size);
   // Pads (or crops, where negative) the last `ndim` <= 3 dimensions: in [batch, sizes...], out [batch, sizes + before +
   // after]. Reflect needs before, after < size; Circular <= size (the caller checks).
   void (*pad)(void* out, const void* in, int64_t batch, int ndim, const int64_t* sizes, const int64_t* before,

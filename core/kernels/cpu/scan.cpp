@@ -1,7 +1,7 @@
-// Running sums and their like. Sums along contiguous rows walk eight rows (or eight pieces of one long row, whose totals
-// are taken first) side by side, since one running sum waits for the latency of every addition; sums along other
+// Running sums and their like. Sums along contiguous rows walk eight rows (or eight pieces of one long row, whose
+// totals are taken first) side by side, since one running sum waits for the latency of every addition; sums along other
 // dimensions keep a block of accumulators in the L1 cache.
-#pragma GCC optimize("O3")
+#pragma GCC optimize("tree-vectorize,vect-cost-model=dynamic")
 #include "kernels/cpu/scan.h"
 #include "base/parallel.h"
 #include <cmath>
@@ -16,50 +16,81 @@ constexpr int64_t kColumns = 128;     // accumulators of a block
 int64_t at_least_one(int64_t x) { return x < 1 ? 1 : x; }
 
 // An operation: the accumulator of T, its start, and how an element joins it. float32 accumulates in float64.
-template <class T> struct Accumulator { using type = T; };
-template <> struct Accumulator<float> { using type = double; };
-template <> struct Accumulator<Complex64> { using type = Complex128; };
-template <class T> using Acc = typename Accumulator<T>::type;
+template <class T>
+struct Accumulator {
+  using type = T;
+};
+template <>
+struct Accumulator<float> {
+  using type = double;
+};
+template <>
+struct Accumulator<Complex64> {
+  using type = Complex128;
+};
+template <class T>
+using Acc = typename Accumulator<T>::type;
 
 template <class T>
 FLAMBEAU_INLINE Acc<T> widen(T x) {
-  if constexpr (std::is_same_v<T, Complex64>) return {x.re, x.im};
-  else return Acc<T>(x);
+  if constexpr (std::is_same_v<T, Complex64>)
+    return {x.re, x.im};
+  else
+    return Acc<T>(x);
 }
 template <class T>
 FLAMBEAU_INLINE T narrowed(Acc<T> x) {
-  if constexpr (std::is_same_v<T, Complex64>) return {float(x.re), float(x.im)};
-  else return T(x);
+  if constexpr (std::is_same_v<T, Complex64>)
+    return {float(x.re), float(x.im)};
+  else
+    return T(x);
 }
 
 struct Sum {
   static constexpr bool kAssociative = true;  // in the sense that long rows may be cut
-  template <class A> static FLAMBEAU_INLINE A start() { return A{}; }
-  template <class A> static FLAMBEAU_INLINE A join(A a, A b) {
-    if constexpr (std::is_same_v<A, int64_t>) return int64_t(uint64_t(a) + uint64_t(b));
-    else return a + b;
+  template <class A>
+  static FLAMBEAU_INLINE A start() {
+    return A{};
   }
-  template <class R> static FLAMBEAU_INLINE Complex<R> join(Complex<R> a, Complex<R> b) {
+  template <class A>
+  static FLAMBEAU_INLINE A join(A a, A b) {
+    if constexpr (std::is_same_v<A, int64_t>)
+      return int64_t(uint64_t(a) + uint64_t(b));
+    else
+      return a + b;
+  }
+  template <class R>
+  static FLAMBEAU_INLINE Complex<R> join(Complex<R> a, Complex<R> b) {
     return {a.re + b.re, a.im + b.im};
   }
 };
 struct Prod {
   static constexpr bool kAssociative = true;
-  template <class A> static FLAMBEAU_INLINE A start() {
-    if constexpr (std::is_same_v<A, Complex128>) return {1, 0};
-    else return A(1);
+  template <class A>
+  static FLAMBEAU_INLINE A start() {
+    if constexpr (std::is_same_v<A, Complex128>)
+      return {1, 0};
+    else
+      return A(1);
   }
-  template <class A> static FLAMBEAU_INLINE A join(A a, A b) {
-    if constexpr (std::is_same_v<A, int64_t>) return int64_t(uint64_t(a) * uint64_t(b));
-    else return a * b;
+  template <class A>
+  static FLAMBEAU_INLINE A join(A a, A b) {
+    if constexpr (std::is_same_v<A, int64_t>)
+      return int64_t(uint64_t(a) * uint64_t(b));
+    else
+      return a * b;
   }
-  template <class R> static FLAMBEAU_INLINE Complex<R> join(Complex<R> a, Complex<R> b) {
+  template <class R>
+  static FLAMBEAU_INLINE Complex<R> join(Complex<R> a, Complex<R> b) {
     return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
   }
 };
 struct LogAddExp {
   static constexpr bool kAssociative = false;
-  template <class A> static FLAMBEAU_INLINE A start() { return A(-__builtin_inf()); }
+  template <class A>
+  static FLAMBEAU_INLINE A start() {
+    return A(-__builtin_inf());
+  }
   static FLAMBEAU_INLINE double join(double a, double b) {
     double low = a < b ? a : b, high = a < b ? b : a;
     if (a != a || b != b) return a + b;
@@ -106,7 +137,7 @@ void scan_long_row(T* out, const T* in, int64_t n) {
   while (piece * kMost < n) piece *= 2;
   int64_t pieces = (n + piece - 1) / piece;
   Acc<T> carry[kMost + kLanes];
-  parallel_for(pieces, 8, [&](int64_t begin, int64_t end) {
+  parallel_for(pieces, 8, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t p = begin; p < end; ++p) {
       carry[p] = total_of<T, Op>(in + p * piece, n - p * piece < piece ? n - p * piece : piece);
     }
@@ -117,7 +148,7 @@ void scan_long_row(T* out, const T* in, int64_t n) {
     carry[p] = sum;
     sum = Op::join(sum, mine);
   }
-  parallel_for(pieces, kLanes, [&](int64_t begin, int64_t end) {
+  parallel_for(pieces, kLanes, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t offset = begin * piece;
     if (end - begin == kLanes && end * piece <= n) {
       return scan_rows<T, Op, kLanes>(out + offset, in + offset, piece, piece, carry + begin);
@@ -136,7 +167,7 @@ void scan_contiguous(T* out, const T* in, int64_t rows, int64_t n) {
     return;
   }
   int64_t groups = (rows + kLanes - 1) / kLanes;
-  parallel_for(groups, at_least_one(kGrain / (kLanes * n)), [&](int64_t begin, int64_t end) {
+  parallel_for(groups, at_least_one(kGrain / (kLanes * n)), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t g = begin; g < end; ++g) {
       int64_t row = g * kLanes, stop = row + kLanes < rows ? row + kLanes : rows;
       Acc<T> carry[kLanes];
@@ -153,7 +184,7 @@ void scan_contiguous(T* out, const T* in, int64_t rows, int64_t n) {
 template <class T, class Op>
 void scan_columns(T* out, const T* in, int64_t outer, int64_t n, int64_t inner) {
   int64_t blocks = (inner + kColumns - 1) / kColumns, width = (inner + blocks - 1) / blocks;
-  parallel_for(outer * blocks, at_least_one(kGrain / (width * n)), [&](int64_t begin, int64_t end) {
+  parallel_for(outer * blocks, at_least_one(kGrain / (width * n)), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t t = begin; t < end; ++t) {
       int64_t column = t % blocks * width, count = inner - column < width ? inner - column : width;
       int64_t offset = t / blocks * n * inner + column;
@@ -175,18 +206,25 @@ void scan_columns(T* out, const T* in, int64_t outer, int64_t n, int64_t inner) 
 template <class T, class Op>
 void scan_of(void* out, const void* in, int64_t outer, int64_t n, int64_t inner) {
   if (outer == 0 || n == 0 || inner == 0) return;
-  if (inner == 1) scan_contiguous<T, Op>(static_cast<T*>(out), static_cast<const T*>(in), outer, n);
-  else scan_columns<T, Op>(static_cast<T*>(out), static_cast<const T*>(in), outer, n, inner);
+  if (inner == 1)
+    scan_contiguous<T, Op>(static_cast<T*>(out), static_cast<const T*>(in), outer, n);
+  else
+    scan_columns<T, Op>(static_cast<T*>(out), static_cast<const T*>(in), outer, n, inner);
 }
 
 template <class Op>
 void scan(DType dtype, void* out, const void* in, int64_t outer, int64_t n, int64_t inner) {
   switch (dtype) {
-    case DType::Int64: return scan_of<int64_t, Op>(out, in, outer, n, inner);
-    case DType::Float32: return scan_of<float, Op>(out, in, outer, n, inner);
-    case DType::Float64: return scan_of<double, Op>(out, in, outer, n, inner);
-    case DType::Complex64: return scan_of<Complex64, Op>(out, in, outer, n, inner);
-    default: return scan_of<Complex128, Op>(out, in, outer, n, inner);
+    case DType::Int64:
+      return scan_of<int64_t, Op>(out, in, outer, n, inner);
+    case DType::Float32:
+      return scan_of<float, Op>(out, in, outer, n, inner);
+    case DType::Float64:
+      return scan_of<double, Op>(out, in, outer, n, inner);
+    case DType::Complex64:
+      return scan_of<Complex64, Op>(out, in, outer, n, inner);
+    default:
+      return scan_of<Complex128, Op>(out, in, outer, n, inner);
   }
 }
 
@@ -197,33 +235,52 @@ void cumprod(DType dtype, void* out, const void* in, int64_t outer, int64_t n, i
   scan<Prod>(dtype, out, in, outer, n, inner);
 }
 void logcumsumexp(DType dtype, void* out, const void* in, int64_t outer, int64_t n, int64_t inner) {
-  if (dtype == DType::Float32) scan_of<float, LogAddExp>(out, in, outer, n, inner);
-  else scan_of<double, LogAddExp>(out, in, outer, n, inner);
+  if (dtype == DType::Float32)
+    scan_of<float, LogAddExp>(out, in, outer, n, inner);
+  else
+    scan_of<double, LogAddExp>(out, in, outer, n, inner);
 }
 
 // ---- running extremes: each row of positions is compared with the row of results before it ----
 
 template <class T>
 FLAMBEAU_INLINE auto comparable(T x) {
-  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) return to_float(x);
-  else return x;
+  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>)
+    return to_float(x);
+  else
+    return x;
+}
+
+// A NaN is taken whenever it comes, and only another NaN replaces it.
+template <bool Largest, class C>
+FLAMBEAU_INLINE bool takes(C held, C next) {
+  return (Largest ? next >= held : next <= held) || next != next;
 }
 
 template <class T, bool Largest>
 void extremes_of(T* out, int64_t* indices, const T* in, int64_t outer, int64_t n, int64_t inner) {
   int64_t blocks = (inner + kColumns - 1) / kColumns, width = (inner + blocks - 1) / blocks;
-  parallel_for(outer * blocks, at_least_one(kGrain / (width * n)), [&](int64_t begin, int64_t end) {
+  parallel_for(outer * blocks, at_least_one(kGrain / (width * n)), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t t = begin; t < end; ++t) {
       int64_t column = t % blocks * width, count = inner - column < width ? inner - column : width;
       int64_t offset = t / blocks * n * inner + column;
+      if (inner == 1) {  // new extremes are rare: a branch, predicted, costs less than the chain through memory
+        T held = in[offset];
+        int64_t index = 0;
+        for (int64_t i = 0; i < n; ++i) {
+          T next = in[offset + i];
+          if (takes<Largest>(comparable(held), comparable(next))) held = next, index = i;
+          out[offset + i] = held;
+          indices[offset + i] = index;
+        }
+        continue;
+      }
       for (int64_t j = offset; j < offset + count; ++j) out[j] = in[j], indices[j] = 0;
       for (int64_t i = 1; i < n; ++i) {
         int64_t at = offset + i * inner;
         for (int64_t j = at; j < at + count; ++j) {
           T held = out[j - inner], next = in[j];
-          auto h = comparable(held), x = comparable(next);
-          // a NaN is taken whenever it comes, and only another NaN replaces it
-          bool take = (Largest ? x >= h : x <= h) || x != x;
+          bool take = takes<Largest>(comparable(held), comparable(next));
           out[j] = take ? next : held;
           indices[j] = take ? i : indices[j - inner];
         }

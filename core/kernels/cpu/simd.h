@@ -35,6 +35,10 @@ struct BoolLanes {
 template <class T> struct LanesOf { using type = Raw<T>; };
 template <> struct LanesOf<bool> { using type = BoolLanes; };
 template <class T> using Lanes = typename LanesOf<T>::type;
+// The same, but complex numbers stay single.
+template <class T> struct LaneOrElementOf { using type = Lanes<T>; };
+template <class T> struct LaneOrElementOf<Complex<T>> { using type = Complex<T>; };
+template <class T> using LaneOrElement = typename LaneOrElementOf<T>::type;
 
 // Element<V>: the type of one lane; of a single element, itself.
 template <class V, class = void> struct ElementOf { using type = V; };
@@ -111,7 +115,13 @@ FLAMBEAU_INLINE void store_mask(char* p, Mask<V> mask) {
 // ---- constants, selection, masks -------------------------------------------------------------------------------------
 
 template <class V, class T>
-FLAMBEAU_INLINE Real<V> constant(T x) {
+FLAMBEAU_INLINE Real<V> constant(T x) {  // an infinity is the extreme of a type that has none
+  if constexpr (std::is_integral_v<Element<V>> && std::is_floating_point_v<T>) {
+    using E = Element<V>;
+    constexpr E kLow = std::is_signed_v<E> ? E(1ull << (8 * sizeof(E) - 1)) : E(0);
+    constexpr E kHigh = E(~0ull ^ uint64_t(kLow));  // all bits but the sign; true of bool
+    return constant<V>(x == __builtin_inf() ? kHigh : x == -__builtin_inf() ? kLow : E(x));
+  }
   if constexpr (std::is_same_v<V, BoolLanes>) {
     return {constant<Raw<uint8_t>>(x != 0)};
   } else if constexpr (is_vector<V>) {

@@ -1,7 +1,7 @@
 // Order. Every dtype becomes an unsigned key that sorts the same way; a key and its position together are one element,
 // so that no two are equal and every method is stable. Short rows are merged, longer ones radix-sorted from the lowest
 // digit; a single long row is first split by its highest digit over all threads.
-#pragma GCC optimize("O3")
+#pragma GCC optimize("tree-vectorize,vect-cost-model=dynamic")
 #include "kernels/cpu/sort.h"
 #include "base/allocator.h"
 #include "base/parallel.h"
@@ -75,35 +75,7 @@ bool narrow(DType dtype) { return item_size(dtype) <= 4; }
 // The bits of a key: an element is compared and inverted within these.
 uint64_t key_mask(DType dtype) { return narrow(dtype) ? 0xffffffffu : ~uint64_t(0); }
 
-// Elements of in[begin, end) into out[0...]; `flip` is xored into the keys (descending). Returns the bits in which any
-// key differs from the first one of the row.
-template <class E, class T>
-uint64_t fill_of(E* out, const T* in, int64_t begin, int64_t end, uint64_t flip) {
-  uint64_t first = key_of(in[0]), differ = 0;
-  for (int64_t i = begin; i < end; ++i) {
-    uint64_t key = key_of(in[i]);
-    differ |= key ^ first;
-    out[i - begin] = E::make(key ^ flip, i);
-  }
-  return differ;
-}
-
-template <class E>
-[[gnu::noinline]] uint64_t fill(E* out, DType dtype, const void* in, int64_t begin, int64_t end, uint64_t flip) {
-  switch (dtype) {
-    case DType::Bool: case DType::UInt8: return fill_of(out, static_cast<const uint8_t*>(in), begin, end, flip);
-    case DType::Int8: return fill_of(out, static_cast<const int8_t*>(in), begin, end, flip);
-    case DType::Int16: return fill_of(out, static_cast<const int16_t*>(in), begin, end, flip);
-    case DType::Int32: return fill_of(out, static_cast<const int32_t*>(in), begin, end, flip);
-    case DType::Int64: return fill_of(out, static_cast<const int64_t*>(in), begin, end, flip);
-    case DType::Float16: return fill_of(out, static_cast<const Half*>(in), begin, end, flip);
-    case DType::BFloat16: return fill_of(out, static_cast<const BFloat16*>(in), begin, end, flip);
-    case DType::Float32: return fill_of(out, static_cast<const float*>(in), begin, end, flip);
-    default: return fill_of(out, static_cast<const double*>(in), begin, end, flip);
-  }
-}
-
-// The keys alone, for a scan that keeps few of them.
+// out[i] = the key of in[begin + i] xor flip (all bits: descending).
 template <class E>
 [[gnu::noinline]] void fill_keys(typename E::Key* __restrict out, DType dtype, const void* in, int64_t begin,
                                  int64_t count, uint64_t flip) {
@@ -114,6 +86,24 @@ template <class E>
       for (int64_t i = 0; i < count; ++i) out[i] = typename E::Key(key_of(from[i]) ^ flip);
     }
   });
+}
+
+// Elements of in[begin, end) into out[0...]. Returns the bits in which any key differs from the first one of the row.
+template <class E>
+[[gnu::noinline]] uint64_t fill(E* out, DType dtype, const void* in, int64_t begin, int64_t end, uint64_t flip) {
+  constexpr int64_t kStep = 512;
+  using Key = typename E::Key;
+  Key keys[kStep], first, differ = 0;
+  fill_keys<E>(&first, dtype, in, 0, 1, flip);
+  for (; begin < end; begin += kStep, out += kStep) {
+    int64_t count = end - begin < kStep ? end - begin : kStep;
+    fill_keys<E>(keys, dtype, in, begin, count, flip);
+    for (int64_t i = 0; i < count; ++i) {
+      differ |= keys[i] ^ first;
+      out[i] = E::make(keys[i], begin + i);
+    }
+  }
+  return differ;
 }
 
 int bit_length(uint64_t x) { return x == 0 ? 0 : 64 - __builtin_clzll(x); }
@@ -181,10 +171,14 @@ void radix_sort(E* a, E* spare, int64_t n, int bits) {
 template <class E>
 [[gnu::noinline]] void sort_range(E* a, E* spare, int64_t n, int bits) {
   if (bits == 0 || n < 2) return;
-  if (n <= 24) insertion_sort(a, n);
-  else if (n <= 160 || n >= int64_t(0xffffffff)) merge_sort(a, spare, n);
-  else if (n <= 16384) radix_sort<E, 8>(a, spare, n, bits);
-  else radix_sort<E, 11>(a, spare, n, bits);
+  if (n <= 24)
+    insertion_sort(a, n);
+  else if (n <= 160 || n >= int64_t(0xffffffff))
+    merge_sort(a, spare, n);
+  else if (n <= 16384)
+    radix_sort<E, 8>(a, spare, n, bits);
+  else
+    radix_sort<E, 11>(a, spare, n, bits);
 }
 
 // ---- a long row over all threads ----
@@ -198,14 +192,15 @@ void sort_long(E* a, E* spare, int64_t n, int bits, const F& emit) {
   constexpr int kDigit = 11, kBuckets = 1 << kDigit;
   constexpr int64_t kChunks = 16;
   if (bits == 0) {
-    return parallel_for(n, kLong, [&](int64_t begin, int64_t end) { emit(a + begin, begin, end - begin); });
+    return parallel_for(n, kLong,
+                        [&](int64_t begin, int64_t end) FLAMBEAU_BODY { emit(a + begin, begin, end - begin); });
   }
   int shift = bits > kDigit ? bits - kDigit : 0;
   int64_t step = (n + kChunks - 1) / kChunks;
   Scratch<int64_t> start(kChunks * kBuckets);
   int64_t part[kBuckets + 1];
   std::memset(start.data, 0, start.bytes);
-  parallel_for(n, step, [&](int64_t begin, int64_t end) {
+  parallel_for(n, step, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t* mine = start.data + begin / step * kBuckets;
     for (int64_t i = begin; i < end; ++i) ++mine[a[i].key() >> shift & (kBuckets - 1)];
   });
@@ -219,11 +214,11 @@ void sort_long(E* a, E* spare, int64_t n, int bits, const F& emit) {
     }
   }
   part[kBuckets] = n;
-  parallel_for(n, step, [&](int64_t begin, int64_t end) {
+  parallel_for(n, step, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t* mine = start.data + begin / step * kBuckets;
     for (int64_t i = begin; i < end; ++i) spare[mine[a[i].key() >> shift & (kBuckets - 1)]++] = a[i];
   });
-  parallel_for(kBuckets, 4, [&](int64_t begin, int64_t end) {
+  parallel_for(kBuckets, 4, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t b = begin; b < end; ++b) {
       int64_t count = part[b + 1] - part[b];
       if (count == 0) continue;
@@ -250,10 +245,14 @@ template <class E>
   if (!values) return;
   char* to = static_cast<char*>(values) + at * item;
   switch (item) {
-    case 1: return take_of<uint8_t>(to, in, sorted, n);
-    case 2: return take_of<uint16_t>(to, in, sorted, n);
-    case 4: return take_of<uint32_t>(to, in, sorted, n);
-    default: return take_of<uint64_t>(to, in, sorted, n);
+    case 1:
+      return take_of<uint8_t>(to, in, sorted, n);
+    case 2:
+      return take_of<uint16_t>(to, in, sorted, n);
+    case 4:
+      return take_of<uint32_t>(to, in, sorted, n);
+    default:
+      return take_of<uint64_t>(to, in, sorted, n);
   }
 }
 
@@ -267,7 +266,7 @@ T* row_of(T* base, int64_t offset) {
 template <class E, class F>
 void for_rows(DType dtype, const void* in, int64_t rows, int64_t n, int64_t scratch, const F& f) {
   int64_t grain = (1 << 14) / (n < 1 ? 1 : n);
-  parallel_for(rows, grain < 1 ? 1 : grain, [&](int64_t begin, int64_t end) {
+  parallel_for(rows, grain < 1 ? 1 : grain, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     Scratch<E> room(scratch);
     for (int64_t r = begin; r < end; ++r) {
       f(static_cast<const char*>(in) + r * n * int64_t(item_size(dtype)), r, room.data);
@@ -284,12 +283,14 @@ void sort_of(DType dtype, const void* in, int64_t rows, int64_t n, bool descendi
     for (int64_t r = 0; r < rows; ++r) {
       const char* row = static_cast<const char*>(in) + r * n * item;
       std::atomic<uint64_t> differ{0};
-      parallel_for(n, kLong, [&](int64_t begin, int64_t end) {
+      parallel_for(n, kLong, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
         differ.fetch_or(fill(room.data + begin, dtype, row, begin, end, flip), std::memory_order_relaxed);
       });
-      sort_long(room.data, room.data + n, n, bit_length(differ.load()), [&](const E* sorted, int64_t at, int64_t count) {
-        emit(sorted, at, count, item, row, row_of(static_cast<char*>(values), r * n * item), row_of(indices, r * n));
-      });
+      sort_long(room.data, room.data + n, n, bit_length(differ.load()),
+                [&](const E* sorted, int64_t at, int64_t count) {
+                  emit(sorted, at, count, item, row, row_of(static_cast<char*>(values), r * n * item),
+                       row_of(indices, r * n));
+                });
     }
     return;
   }
@@ -334,7 +335,8 @@ void topk_of(DType dtype, const void* in, int64_t rows, int64_t n, int64_t k, bo
           if (held >= 2 * k + 64) {
             std::nth_element(room, room + k - 1, room + held, Before());
             held = k;
-            limit = typename E::Key(room[k - 1].key());  // an equal key comes later in the row and so after all that are held
+            limit = typename E::Key(
+                room[k - 1].key());  // an equal key comes later in the row and so after all that are held
             open = false;
           }
         }
@@ -368,8 +370,10 @@ void median_of(DType dtype, const void* in, int64_t rows, int64_t n, bool ignore
       for (int64_t i = 0; nans > 0 && first == n; ++i) first = room[i].key() == nan_key ? i : n;
     }
     int64_t k = ignore_nan && nans < n ? (n - nans - 1) / 2 : (n - 1) / 2;
-    if (nans == n || (nans > 0 && !ignore_nan)) k = first;
-    else std::nth_element(room, room + k, room + n, Before());
+    if (nans == n || (nans > 0 && !ignore_nan))
+      k = first;
+    else
+      std::nth_element(room, room + k, room + n, Before());
     emit(room + k, 0, 1, item, row, row_of(static_cast<char*>(values), r * item), row_of(indices, r));
   });
 }
@@ -399,7 +403,7 @@ int64_t unique_of(DType dtype, const void* in, int64_t n, bool sorted, void* val
   int64_t item = item_size(dtype), chunks = (n + kChunk - 1) / kChunk;
   Scratch<E> room((sorted ? 2 : 1) * n);
   std::atomic<uint64_t> differ{0};
-  parallel_for(n, kLong, [&](int64_t begin, int64_t end) {
+  parallel_for(n, kLong, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     differ.fetch_or(fill(room.data + begin, dtype, in, begin, end, 0), std::memory_order_relaxed);
   });
   const E* a = room.data;
@@ -415,7 +419,7 @@ int64_t unique_of(DType dtype, const void* in, int64_t n, bool sorted, void* val
     return i == 0 || a[i].key() != a[i - 1].key() || (floating && a[i].key() == nan_key);
   };
   Scratch<int64_t> start(chunks + 1);
-  parallel_for(n, kChunk, [&](int64_t begin, int64_t end) {
+  parallel_for(n, kChunk, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t count = 0;
     for (int64_t i = begin; i < end; ++i) count += heads(i);
     start[begin / kChunk + 1] = count;
@@ -423,7 +427,7 @@ int64_t unique_of(DType dtype, const void* in, int64_t n, bool sorted, void* val
   start[0] = 0;
   for (int64_t c = 0; c < chunks; ++c) start[c + 1] += start[c];
   int64_t total = start[chunks];
-  parallel_for(n, kChunk, [&](int64_t begin, int64_t end) {
+  parallel_for(n, kChunk, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t at = start[begin / kChunk] - 1;
     for (int64_t i = begin; i < end; ++i) {
       int64_t from = a[i].index();
@@ -447,30 +451,40 @@ bool one_word(DType dtype, int64_t n) { return narrow(dtype) && n < int64_t(0xff
 
 void sort(DType dtype, const void* in, int64_t rows, int64_t n, bool descending, void* values, int64_t* indices) {
   if (rows == 0 || n == 0) return;
-  if (one_word(dtype, n)) sort_of<Packed>(dtype, in, rows, n, descending, values, indices);
-  else sort_of<Paired>(dtype, in, rows, n, descending, values, indices);
+  if (one_word(dtype, n))
+    sort_of<Packed>(dtype, in, rows, n, descending, values, indices);
+  else
+    sort_of<Paired>(dtype, in, rows, n, descending, values, indices);
 }
 
 void topk(DType dtype, const void* in, int64_t rows, int64_t n, int64_t k, bool largest, void* values,
           int64_t* indices) {
   if (rows == 0 || k == 0) return;
-  if (one_word(dtype, n)) topk_of<Packed>(dtype, in, rows, n, k, largest, values, indices);
-  else topk_of<Paired>(dtype, in, rows, n, k, largest, values, indices);
+  if (one_word(dtype, n))
+    topk_of<Packed>(dtype, in, rows, n, k, largest, values, indices);
+  else
+    topk_of<Paired>(dtype, in, rows, n, k, largest, values, indices);
 }
 
 void kth(DType dtype, const void* in, int64_t rows, int64_t n, int64_t k, void* values, int64_t* indices) {
-  if (one_word(dtype, n)) kth_of<Packed>(dtype, in, rows, n, k, values, indices);
-  else kth_of<Paired>(dtype, in, rows, n, k, values, indices);
+  if (one_word(dtype, n))
+    kth_of<Packed>(dtype, in, rows, n, k, values, indices);
+  else
+    kth_of<Paired>(dtype, in, rows, n, k, values, indices);
 }
 
 void median(DType dtype, const void* in, int64_t rows, int64_t n, bool ignore_nan, void* values, int64_t* indices) {
-  if (one_word(dtype, n)) median_of<Packed>(dtype, in, rows, n, ignore_nan, values, indices);
-  else median_of<Paired>(dtype, in, rows, n, ignore_nan, values, indices);
+  if (one_word(dtype, n))
+    median_of<Packed>(dtype, in, rows, n, ignore_nan, values, indices);
+  else
+    median_of<Paired>(dtype, in, rows, n, ignore_nan, values, indices);
 }
 
 void mode(DType dtype, const void* in, int64_t rows, int64_t n, void* values, int64_t* indices) {
-  if (one_word(dtype, n)) mode_of<Packed>(dtype, in, rows, n, values, indices);
-  else mode_of<Paired>(dtype, in, rows, n, values, indices);
+  if (one_word(dtype, n))
+    mode_of<Packed>(dtype, in, rows, n, values, indices);
+  else
+    mode_of<Paired>(dtype, in, rows, n, values, indices);
 }
 
 int64_t unique(DType dtype, const void* in, int64_t n, void* values, int64_t* inverse, int64_t* counts) {

@@ -6,8 +6,9 @@ Each file is one family; functions that are a primitive as it is are looked up a
 # ruff: noqa: F403
 from __future__ import annotations
 
-from . import activation, attention, conv, distance, embedding, interpolation, loss, norm, padding, pooling, recurrent
+from . import activation, attention, conv, distance, embedding, interpolation, loss, norm, padding, pooling
 from . import dropout as _dropout
+from . import recurrent as recurrent
 from ._primitives import DIRECT, resolve
 
 TYPE_CHECKING = False

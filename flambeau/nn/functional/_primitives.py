@@ -1,9 +1,10 @@
 """The primitives this package stands on.
 
-Functions that PyTorch shows as ``torch.NAME`` are reached as ``flambeau.NAME``: relu, celu, selu, threshold, hardshrink,
-softmax, log_softmax, layer_norm, group_norm, batch_norm, rms_norm, conv1d/2d/3d, conv_transpose1d/2d/3d, embedding,
-dropout, max_pool1d/2d/3d, max_pool1d_with_indices, avg_pool1d, adaptive_avg_pool1d, adaptive_max_pool1d,
-constant_pad_nd, ctc_loss, and arithmetic, reductions and indexing in general (with in-place twins where they are elementwise).
+Functions that PyTorch shows as ``torch.NAME`` are reached as ``flambeau.NAME``: relu, celu, selu, threshold,
+hardshrink, softmax, log_softmax, layer_norm, group_norm, batch_norm, rms_norm, conv1d/2d/3d, conv_transpose1d/2d/3d,
+embedding, dropout, max_pool1d/2d/3d, max_pool1d_with_indices, avg_pool1d, adaptive_avg_pool1d, adaptive_max_pool1d,
+constant_pad_nd, ctc_loss, and arithmetic, reductions and indexing in general (with in-place twins where they are
+elementwise).
 
 Those that only ``torch.nn.functional`` shows are reached through ``flambeau._C._nn``, a namespace object holding:
 
@@ -31,6 +32,9 @@ Those that only ``torch.nn.functional`` shows are reached through ``flambeau._C.
     cross_entropy_loss(input, target, weight, reduction, ignore_index, label_smoothing),
     nll_loss_nd(input, target, weight, reduction, ignore_index)
         with reduction 0 none, 1 mean, 2 sum                                               kernel
+
+The upsampling kernels get either the output size or the scale factors, the other is None. With factors the output has
+floor(size * factor) elements and the step between samples is 1 / factor, otherwise it is the ratio of the sizes.
 
 Everything else here is a composition of these. A name is looked up at its first use, so that this package can be
 imported before every primitive exists.

@@ -19,12 +19,16 @@ def _check_shapes(
 ) -> bool:
     """Whether the query comes in a batch."""
     if query.dim() not in (2, 3):
-        raise AssertionError(f"query should be unbatched 2D or batched 3D tensor but received {query.dim()}-D query tensor")
+        raise AssertionError(
+            f"query should be unbatched 2D or batched 3D tensor but received {query.dim()}-D query "
+            "tensor"
+        )
     batched = query.dim() == 3
     kind, dims = ("batched 3-D", 3) if batched else ("unbatched 2-D", 2)
     if key.dim() != dims or value.dim() != dims:
         raise AssertionError(
-            f"For {kind} `query`, expected `key` and `value` to be {dims}-D but found {key.dim()}-D and {value.dim()}-D "
+            f"For {kind} `query`, expected `key` and `value` to be {dims}-D but found {key.dim()}-D and "
+            f"{value.dim()}-D "
             "tensors respectively"
         )
     if key_padding_mask is not None and key_padding_mask.dim() != dims - 1:
@@ -35,7 +39,8 @@ def _check_shapes(
     if attn_mask is not None:
         if attn_mask.dim() not in (2, 3):
             raise AssertionError(
-                f"For {kind} `query`, expected `attn_mask` to be `None`, 2-D or 3-D but found {attn_mask.dim()}-D tensor "
+                f"For {kind} `query`, expected `attn_mask` to be `None`, 2-D or 3-D but found {attn_mask.dim()}-D "
+                "tensor "
                 "instead"
             )
         if not batched and attn_mask.dim() == 3:
@@ -45,7 +50,9 @@ def _check_shapes(
     return batched
 
 
-def _as_addend(mask: Tensor | None, name: str, dtype: Any, other: Any = None, other_name: str = "", check: bool = True) -> Any:
+def _as_addend(
+    mask: Tensor | None, name: str, dtype: Any, other: Any = None, other_name: str = "", check: bool = True
+) -> Any:
     """A mask as numbers to add: minus infinity where a boolean mask is true."""
     if mask is None:
         return None
@@ -111,8 +118,8 @@ def multi_head_attention_forward(
     """Attention with several heads (Vaswani et al. 2017); ``nn.MultiheadAttention`` is the module.
 
     Shapes, with target length L, source length S, batch N, embedding E: query ``(L, N, E)``, key and value
-    ``(S, N, E)``; ``key_padding_mask`` ``(N, S)``; ``attn_mask`` ``(L, S)`` or ``(N * num_heads, L, S)``. All also without
-    N. Boolean masks are true where there is nothing to attend to.
+    ``(S, N, E)``; ``key_padding_mask`` ``(N, S)``; ``attn_mask`` ``(L, S)`` or ``(N * num_heads, L, S)``. All also
+    without N. Boolean masks are true where there is nothing to attend to.
 
     Returns the output ``(L, N, E)`` and, with ``need_weights``, the weights ``(N, L, S)``, or ``(N, num_heads, L, S)``
     without ``average_attn_weights``.

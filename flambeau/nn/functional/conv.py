@@ -21,7 +21,9 @@ def _pair(value: Any, name: str) -> tuple[int, int]:
     return (value[0], value[0]) if len(value) == 1 else (value[0], value[1])
 
 
-def _window_places(extent: int, kernel: int, dilation: int, padding: int, stride: int, device: Any) -> tuple[Tensor, int]:
+def _window_places(
+    extent: int, kernel: int, dilation: int, padding: int, stride: int, device: Any
+) -> tuple[Tensor, int]:
     """Where each element of each window lies in the padded input, ``(kernel * windows)``; and how many windows."""
     windows = (extent + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
     if windows < 1:

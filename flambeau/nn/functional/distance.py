@@ -58,9 +58,15 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
         )
     outputs, size1, size2 = weight.shape
     if input1.shape[-1] != size1:
-        raise RuntimeError(f"bilinear(): input1 size does not match weight size: got {input1.shape[-1]} but expected {size1}")
+        raise RuntimeError(
+            f"bilinear(): input1 size does not match weight size: got {input1.shape[-1]} but expected "
+            f"{size1}"
+        )
     if input2.shape[-1] != size2:
-        raise RuntimeError(f"bilinear(): input2 size does not match weight size: got {input2.shape[-1]} but expected {size2}")
+        raise RuntimeError(
+            f"bilinear(): input2 size does not match weight size: got {input2.shape[-1]} but expected "
+            f"{size2}"
+        )
     rows = input1.reshape(-1, size1) @ weight.permute(1, 0, 2).reshape(size1, outputs * size2)
     result = (rows.reshape(-1, outputs, size2) * input2.reshape(-1, 1, size2)).sum(-1)
     result = result.reshape(*input1.shape[:-1], outputs)
@@ -121,7 +127,10 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
         raise RuntimeError(f"Number of groups to divide channels in must be positive. Value of groups:{groups}")
     batch, channels, *space = input.shape
     if channels % groups != 0:
-        raise RuntimeError(f"Number of channels must be divisible by groups. Got {channels} channels and {groups} groups.")
+        raise RuntimeError(
+            f"Number of channels must be divisible by groups. Got {channels} channels and {groups} "
+            "groups."
+        )
     split = input.reshape(batch, groups, channels // groups, *space)
     return split.transpose(1, 2).reshape(input.shape)
 

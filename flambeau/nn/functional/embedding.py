@@ -51,6 +51,8 @@ def embedding(
     Raises:
         IndexError: for an index outside ``[0, V)``.
     """
+    if weight.dim() != 2:
+        raise RuntimeError(f"'weight' must be 2-D\nembedding: expected weight (V, D); got {tuple(weight.shape)}")
     row = _padding_row(padding_idx, weight.shape[0])
     if max_norm is not None:
         _limit_norms(weight, input, max_norm, norm_type)
@@ -132,7 +134,8 @@ def embedding_bag(
         input, bag = input.index_select(0, kept), bag.index_select(0, kept)
         if per_sample_weights is not None:
             per_sample_weights = per_sample_weights.index_select(0, kept)
-    return _combine(flambeau.embedding(weight, input, -1, scale_grad_by_freq, False), bag, bags, mode, per_sample_weights)
+    rows = flambeau.embedding(weight, input, -1, scale_grad_by_freq, False)
+    return _combine(rows, bag, bags, mode, per_sample_weights)
 
 
 def _bags_of(offsets: Tensor | None, input: Tensor, include_last_offset: bool) -> tuple[Tensor, int]:
@@ -144,9 +147,15 @@ def _bags_of(offsets: Tensor | None, input: Tensor, include_last_offset: bool) -
     total = input.shape[0]
     bags = offsets.shape[0]
     if bags and int(offsets[0]) != 0:
-        raise RuntimeError(f"offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, got {int(offsets[0])}")
+        raise RuntimeError(
+            "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. "
+            f"However, got {int(offsets[0])}"
+        )
     if bags and int(offsets[-1]) > total:
-        raise RuntimeError(f"offsets[-1] can not be greater than input's length. However, got offsets[-1]={int(offsets[-1])} and input of length {total}")
+        raise RuntimeError(
+            f"offsets[-1] can not be greater than input's length. However, got offsets[-1]={int(offsets[-1])} and "
+            f"input of length {total}"
+        )
     if include_last_offset:
         if bags < 1:
             raise RuntimeError("include_last_offset: number of offset should be at least 1")
@@ -182,7 +191,8 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """
     if tensor.dtype != flambeau.int64:
         raise RuntimeError(
-            f"one_hot is only applicable to index tensor of type LongTensor.\none_hot: expected int64; got {tensor.dtype}"
+            "one_hot is only applicable to index tensor of type LongTensor.\none_hot: expected int64; got "
+            f"{tensor.dtype}"
         )
     if tensor.numel() == 0:
         if num_classes <= 0:
@@ -197,7 +207,8 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         raise RuntimeError("num_classes should be positive")
     elif largest >= num_classes:
         raise RuntimeError(
-            f"Class values must be smaller than num_classes.\none_hot: expected values below {num_classes}; got {largest}"
+            f"Class values must be smaller than num_classes.\none_hot: expected values below {num_classes}; got "
+            f"{largest}"
         )
     zeros = flambeau.zeros(*tensor.shape, num_classes, dtype=flambeau.int64, device=tensor.device)
     return zeros.scatter_(-1, tensor.unsqueeze(-1), 1)

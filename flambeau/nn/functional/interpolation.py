@@ -103,7 +103,10 @@ def interpolate(
     if recompute_scale_factor and size is not None:
         raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
     if antialias and not (mode in _ANTIALIASED and input.dim() == 4):
-        raise ValueError("Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor as input")
+        raise ValueError(
+            "Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor as "
+            "input"
+        )
     if mode == "area" and count in (1, 2, 3):
         if count == 1:
             return flambeau.adaptive_avg_pool1d(input, outputs)
@@ -113,7 +116,10 @@ def interpolate(
         if antialias:
             name = _ANTIALIASED[mode]
         kernel = getattr(_C._nn, name)
-        return kernel(input, outputs, align_corners, scales) if aligned else kernel(input, outputs, scales)
+        size_or_none = outputs if scales is None else None  # the kernel takes one of the two, and rounds alike
+        if aligned:
+            return kernel(input, size_or_none, align_corners, scales)
+        return kernel(input, size_or_none, scales)
     if count in (1, 2, 3) and mode in ("linear", "bilinear", "trilinear"):
         wanted = {"linear": "3D", "bilinear": "4D", "trilinear": "5D"}[mode]
         raise NotImplementedError(f"Got {input.dim()}D input, but {mode} mode needs {wanted} input")
@@ -169,7 +175,8 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
     count = len(size) - 2
     if count not in (2, 3):
         raise NotImplementedError(
-            f"affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, respectively. Got size {size}."
+            "affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, respectively. Got size "
+            f"{size}."
         )
     if theta.dim() != 3 or tuple(theta.shape[-2:]) != (count, count + 1):
         raise ValueError(

@@ -35,6 +35,11 @@ def _reduce(loss: Tensor, reduction: str) -> Tensor:
     raise ValueError(f"{reduction} is not a valid value for reduction")
 
 
+def _check_reduction(reduction: str) -> None:
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+
+
 def _legacy(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
     if size_average is not None or reduce is not None:
         return _Reduction.legacy_get_string(size_average, reduce)
@@ -223,8 +228,28 @@ def linear_cross_entropy(
     label_smoothing: float = 0.0,
     options: object = None,
 ) -> Tensor:
-    """``cross_entropy(linear(input, linear_weight, linear_bias), target)``, the head of a classifier in one call."""
-    scores = _C._nn.linear(input, linear_weight, linear_bias)
+    """``cross_entropy(linear(input, linear_weight, linear_bias), target)``, the head of a classifier in one call.
+
+    Shapes: input ``(N, I)`` or ``(I)``, weight ``(C, d1, ..., I)``, bias ``(C, d1, ...)``, target as in
+    ``cross_entropy``.
+    """
+    if input.dim() not in (1, 2):
+        raise RuntimeError(f"expected input with dimensionality 1 or 2, got {input.dim()}")
+    outputs = list(linear_weight.shape[:-1])
+    if input.shape[-1] != linear_weight.shape[-1]:
+        raise RuntimeError(
+            "expected equal input and linear_weight last dimensions (in_features), got "
+            f"{input.shape[-1]} and {linear_weight.shape[-1]}, respectively"
+        )
+    if input.dim() == 1 and len(outputs) > 1:
+        raise RuntimeError(
+            f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires batched input"
+        )
+    if linear_bias is not None and list(linear_bias.shape) != outputs:
+        raise RuntimeError(f"expected linear_bias shape {tuple(outputs)}, got {tuple(linear_bias.shape)}")
+    bias = None if linear_bias is None else linear_bias.reshape(-1)
+    scores = _C._nn.linear(input, linear_weight.reshape(-1, linear_weight.shape[-1]), bias)
+    scores = scores.reshape(list(input.shape[:-1]) + outputs)
     return cross_entropy(
         scores, target, weight, ignore_index=-100 if ignore_index is None else ignore_index, reduction=reduction,
         label_smoothing=label_smoothing,
@@ -377,7 +402,8 @@ def multilabel_margin_loss(
     ``target`` has the shape of ``input``, ``(C)`` or ``(N, C)``, and lists class indices up to the first -1.
     """
     reduction = _legacy(size_average, reduce, reduction)
-    if input.dim() > 2 or input.dim() < 1 or input.shape[-1] == 0:
+    _check_reduction(reduction)
+    if input.dim() > 2 or input.shape[-1:] == (0,):
         raise RuntimeError(
             "Expected non-empty vector or matrix with optional 0-dim batch size, but got: " + str(list(input.shape))
         )
@@ -386,7 +412,7 @@ def multilabel_margin_loss(
             f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}\n"
             f"multilabel_margin_loss: expected a target of shape {tuple(input.shape)}; got {tuple(target.shape)}"
         )
-    scores, labels = (input, target) if input.dim() == 2 else (input.unsqueeze(0), target.unsqueeze(0))
+    scores, labels = (input, target) if input.dim() == 2 else (input.reshape(1, -1), target.reshape(1, -1))
     classes = scores.shape[1]
     if bool(((labels >= classes) | (labels < -1)).any()):
         raise RuntimeError("multilabel_margin_loss: target is out of range")
@@ -497,6 +523,7 @@ def multi_margin_loss(
     Shapes: input ``(N, C)`` or ``(C)``, target ``(N)`` or ``()``; ``weight`` has one factor per class.
     """
     reduction = _legacy(size_average, reduce, reduction)
+    _check_reduction(reduction)
     if p != 1 and p != 2:
         raise ValueError("only p == 1 and p == 2 supported")
     if weight is not None and weight.dim() != 1:

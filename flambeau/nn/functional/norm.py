@@ -41,6 +41,8 @@ def batch_norm(
         ValueError: in training, with one value per channel.
     """
     if training:
+        if eps <= 0.0:
+            raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
         _verify_batch_size(input.shape)
     return flambeau.batch_norm(
         input, weight, bias, running_mean, running_var, training, momentum, eps, True

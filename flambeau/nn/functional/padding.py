@@ -45,6 +45,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     if count not in (1, 2, 3) or input.dim() not in (count + 1, count + 2):
         raise NotImplementedError(
+            f"Padding size {len(pad)} is not supported for {input.dim()}D input tensor.\n"
             "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now\n"
             f"pad: expected {2 * (input.dim() - 2)} or {2 * (input.dim() - 1)} numbers for mode {mode}; "
             f"got {len(pad)} for input {tuple(input.shape)}"
@@ -70,12 +71,15 @@ def _circular(input: Tensor, pad: Sequence[int]) -> Tensor:
                 "Negative padding value is resulting in an empty dimension\n"
                 f"pad: dimension {dim} of size {extent}; got ({before}, {after})"
             )
-        parts = []
+        if before < 0 or after < 0:  # what is cut off is not there to wrap around
+            first = max(-before, 0)
+            input = input.narrow(dim, first, extent - first - max(-after, 0))
+            extent = input.shape[dim]
+        parts = [input]
         if before > 0:
-            parts.append(input.narrow(dim, extent - before, before))
-        first, last = max(-before, 0), extent - max(-after, 0)
-        parts.append(input.narrow(dim, first, last - first))
+            parts.insert(0, input.narrow(dim, extent - before, before))
         if after > 0:
             parts.append(input.narrow(dim, 0, after))
-        input = flambeau.cat(parts, dim) if len(parts) > 1 else parts[0]
+        if len(parts) > 1:
+            input = flambeau.cat(parts, dim)
     return input

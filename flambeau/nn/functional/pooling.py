@@ -109,7 +109,7 @@ def _output_size(input: Tensor, output_size: Any, count: int) -> list[int]:
     if isinstance(output_size, int):
         return [output_size] * count
     size = list(output_size)
-    if len(size) > input.dim():
+    if len(size) >= input.dim():
         raise ValueError(
             f"Input dimension should be at least {len(size) + 1}\n"
             f"adaptive pooling: expected {count} spatial dimensions; got input {tuple(input.shape)}"
@@ -214,7 +214,10 @@ def _unpool(
     kernel, padding = _spread(kernel_size, count), _spread(padding, count)
     stride = _spread(_stride(stride, kernel), count)
     if input.dim() not in (count + 1, count + 2):
-        raise ValueError(f"Input to max_unpool{count}d should be a {count + 1}d or {count + 2}d Tensor, but got {input.dim()}d")
+        raise ValueError(
+            f"Input to max_unpool{count}d should be a {count + 1}d or {count + 2}d Tensor, but got "
+            f"{input.dim()}d"
+        )
     default = [
         (extent - 1) * s + k - 2 * p for extent, s, k, p in zip(input.shape[-count:], stride, kernel, padding)
     ]
@@ -293,6 +296,7 @@ def _fractional(
                 f"{name}(): pool size ({k}) too large relative to input size ({extent})\n"
                 f"{name}: expected output + kernel - 1 <= input; got {out} + {k} - 1 > {extent}"
             )
+    samples = samples[:batch]  # an unbatched input uses those of the first sample
     index = None  # of every element of every window, within its plane
     for dim in range(count):
         # the samples come in the opposite order of the dimensions
@@ -303,9 +307,10 @@ def _fractional(
         shape[2 + dim], shape[2 + count + dim] = outputs[dim], kernel[dim]
         places = places.reshape(shape)
         index = places if index is None else index * space[dim] + places
-    index = index.expand(batch, channels, *outputs, *kernel).reshape(batch, channels, -1, _product(kernel))
-    planes = batched.reshape(batch, channels, -1)
-    windows = planes.gather(2, index.reshape(batch, channels, -1)).reshape(index.shape)
+    windows_count, elements = _product(outputs), _product(kernel)
+    index = index.expand(batch, channels, *outputs, *kernel).reshape(batch, channels, windows_count, elements)
+    planes = batched.reshape(batch, channels, _product(space))
+    windows = planes.gather(2, index.reshape(batch, channels, windows_count * elements)).reshape(index.shape)
     best = windows.max(-1)
     indices = index.gather(-1, best[1].unsqueeze(-1)).reshape(batch, channels, *outputs)
     result = best[0].reshape(batch, channels, *outputs)

@@ -4,8 +4,24 @@
 from __future__ import annotations
 
 from . import (
-    activation, adaptive, attention, batchnorm, container, conv, distance, dropout, flatten, linear, loss,
-    normalization, padding, pooling, rnn, sparse, transformer, upsampling,
+    activation,
+    adaptive,
+    attention,
+    batchnorm,
+    container,
+    conv,
+    distance,
+    dropout,
+    flatten,
+    linear,
+    loss,
+    normalization,
+    padding,
+    pooling,
+    rnn,
+    sparse,
+    transformer,
+    upsampling,
 )
 from .activation import *
 from .adaptive import *

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from flambeau import Tensor
 
-__all__ = ["AdaptiveLogSoftmaxWithLoss", "LinearCrossEntropyLoss"]
+__all__ = ["AdaptiveLogSoftmaxWithLoss", "LinearCrossEntropyLoss", "LinearCrossEntropyOptions"]
 
 _ASMoutput = namedtuple("_ASMoutput", ["output", "loss"])
 
@@ -93,10 +93,16 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             if input_.shape[0] != target_.shape[0]:
                 raise RuntimeError("Input and target should have the same size in the batch dimension.")
             if input_.dim() != 2:
-                raise RuntimeError(f"1D target tensor expects 2D input tensors, but found inputs with size {input_.size()}")
+                raise RuntimeError(
+                    "1D target tensor expects 2D input tensors, but found inputs with size "
+                    f"{input_.size()}"
+                )
         elif target_.dim() == 0:
             if input_.dim() != 1:
-                raise RuntimeError(f"0D target tensor expects 1D input tensors, but found inputs with size {input_.size()}")
+                raise RuntimeError(
+                    "0D target tensor expects 1D input tensors, but found inputs with size "
+                    f"{input_.size()}"
+                )
         else:
             raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
         batched = target_.dim() > 0
@@ -149,6 +155,59 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         return best.index_copy(0, rows, flambeau.argmax(full, dim=1))
 
 
+class LinearCrossEntropyOptions:
+    """How ``LinearCrossEntropyLoss`` may trade memory for time in PyTorch; checked and kept, without effect here."""
+
+    __slots__ = ("acc_dtype", "acc_policy", "allow_retain_graph", "batch_chunk_size", "chunking_method")
+
+    def __init__(
+        self,
+        allow_retain_graph: bool = False,
+        batch_chunk_size: int | None = None,
+        chunking_method: str | None = "auto",
+        acc_policy: str = "auto",
+        acc_dtype: Any = None,
+    ) -> None:
+        if batch_chunk_size is not None and (not isinstance(batch_chunk_size, int) or batch_chunk_size <= 0):
+            raise ValueError(f"batch_chunk_size must be positive int or None, got {batch_chunk_size}")
+        if chunking_method is not None and not isinstance(chunking_method, str):
+            raise ValueError(f"invalid chunking_method: {chunking_method!r}")
+        if acc_policy not in ("accurate", "balanced", "compact", "auto"):
+            raise ValueError(f"invalid acc_policy: {acc_policy!r}")
+        floats = (None, flambeau.float16, flambeau.bfloat16, flambeau.float32, flambeau.float64)
+        if acc_dtype not in floats:
+            raise ValueError(
+                f"acc_dtype must be one of {floats}, got {acc_dtype}. Pass acc_dtype=None to let the op pick "
+                "automatically."
+            )
+        self.allow_retain_graph = allow_retain_graph
+        self.batch_chunk_size = batch_chunk_size
+        self.chunking_method = chunking_method
+        self.acc_policy = acc_policy
+        self.acc_dtype = acc_dtype
+
+    def _settings(self) -> tuple[Any, ...]:
+        return (
+            self.allow_retain_graph, self.batch_chunk_size, self.chunking_method, self.acc_policy, self.acc_dtype
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LinearCrossEntropyOptions) and self._settings() == other._settings()
+
+    def __hash__(self) -> int:
+        return hash(self._settings())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LinearCrossEntropyOptions, self._settings()
+
+    def __repr__(self) -> str:
+        return (
+            f"LinearCrossEntropyOptions(allow_retain_graph={self.allow_retain_graph}, "
+            f"batch_chunk_size={self.batch_chunk_size}, chunking_method={self.chunking_method!r}, "
+            f"acc_policy={self.acc_policy!r}, acc_dtype={self.acc_dtype})"
+        )
+
+
 class LinearCrossEntropyLoss(_WeightedLoss):
     """A linear layer followed by cross entropy, as one loss with parameters.
 
@@ -179,6 +238,10 @@ class LinearCrossEntropyLoss(_WeightedLoss):
         options: Any = None,
     ) -> None:
         super().__init__(weight, None, None, reduction)
+        if weight is not None and tuple(weight.shape) != (num_classes,):
+            raise RuntimeError(f"expected weight shape to be {(num_classes,)}, got {tuple(weight.shape)}")
+        if not 0.0 <= label_smoothing <= 1.0:
+            raise RuntimeError(f"expected label_smoothing to be in range [0, 1], got {label_smoothing}")
         outputs = num_classes
         for extent in out_features:
             outputs *= extent
@@ -196,4 +259,11 @@ class LinearCrossEntropyLoss(_WeightedLoss):
         return F.cross_entropy(
             scores, target, weight=self.weight, reduction=self.reduction, label_smoothing=self.label_smoothing,
             ignore_index=-100 if self.ignore_index is None else self.ignore_index,
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_features={self.linear.in_features}, num_classes={self.num_classes}, out_features={self.out_features}, "
+            f"bias={self.linear.bias is not None}, reduction={self.reduction}, ignore_index={self.ignore_index}, "
+            f"label_smoothing={self.label_smoothing}, options={self.options}"
         )

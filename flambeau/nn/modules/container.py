@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from flambeau import Tensor
 
 from ..parameter import Parameter
-from .module import Module, _indented
+from .module import Module, _indented, _type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -311,7 +311,10 @@ class ModuleDict(Module):
             return
         for number, pair in enumerate(modules):
             if not isinstance(pair, Iterable):
-                raise TypeError(f"ModuleDict update sequence element #{number} should be Iterable; is {type(pair).__name__}")
+                raise TypeError(
+                    f"ModuleDict update sequence element #{number} should be Iterable; is "
+                    f"{type(pair).__name__}"
+                )
             pair = tuple(pair)
             if len(pair) != 2:
                 raise ValueError(
@@ -320,14 +323,18 @@ class ModuleDict(Module):
             self[pair[0]] = pair[1]
 
 
-def _described(value: Any) -> str:
-    """A held value in the text form of a parameter list or dictionary."""
+def _described(value: Any, kind: str) -> str:
+    """A held value in the text form of a parameter list (which names the dtype) or dictionary (the older type)."""
     if not isinstance(value, Tensor):
         return f"Object of type: {type(value).__name__}"
     size = "x".join(str(extent) for extent in value.shape)
     device = "" if not value.is_cuda else f" (GPU {value.get_device()})"
     what = "Parameter" if isinstance(value, Parameter) else "Tensor"
-    return f"{what} containing: [{str(value.dtype)} of size {size}{device}]"
+    return f"{what} containing: [{kind} of size {size}{device}]"
+
+
+def _dtype_of(value: Any) -> str:
+    return str(getattr(value, "dtype", ""))
 
 
 def _as_parameter(value: Any) -> Any:
@@ -382,11 +389,7 @@ class ParameterList(Module):
         return self
 
     def extra_repr(self) -> str:
-        return "\n".join(f"  ({number}): {_described(value)}" for number, value in enumerate(self))
-
-    def __repr__(self) -> str:
-        extra = self.extra_repr()
-        return f"{self._get_name()}(\n{extra}\n)" if extra else f"{self._get_name()}()"
+        return "\n".join(f"  ({number}): {_described(value, _dtype_of(value))}" for number, value in enumerate(self))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("ParameterList should not be called.")
@@ -508,11 +511,7 @@ class ParameterDict(Module):
                 self[pair[0]] = pair[1]
 
     def extra_repr(self) -> str:
-        return "\n".join(f"  ({key}): {_described(value)}" for key, value in self.items())
-
-    def __repr__(self) -> str:
-        extra = self.extra_repr()
-        return f"{self._get_name()}(\n{extra}\n)" if extra else f"{self._get_name()}()"
+        return "\n".join(f"  ({key}): {_described(value, _type_name(value))}" for key, value in self.items())
 
     def __call__(self, input: Any) -> Any:
         raise RuntimeError("ParameterDict should not be called.")

@@ -262,7 +262,7 @@ class _ConvTransposeNd(_ConvNd):
             if size < low or size > high:
                 raise ValueError(
                     f"requested an output size of {output_size}, but valid sizes range from {smallest} to {largest} "
-                    f"(for an input of {list(input.shape[2:])})"
+                    f"(for an input of {input.size()[2:]})"
                 )
         return tuple(size - low for size, low in zip(wanted, smallest))
 

@@ -45,7 +45,10 @@ class Unflatten(Module):
         super().__init__()
         if isinstance(dim, int):
             if not isinstance(unflattened_size, (tuple, list)):
-                raise TypeError(f"unflattened_size must be a tuple of ints, but found type {type(unflattened_size).__name__}")
+                raise TypeError(
+                    "unflattened_size must be a tuple of ints, but found type "
+                    f"{type(unflattened_size).__name__}"
+                )
             for number, extent in enumerate(unflattened_size):
                 if not isinstance(extent, int):
                     raise TypeError(

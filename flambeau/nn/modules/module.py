@@ -22,7 +22,7 @@ from ._hooks import (
     registration_hooks,
 )
 from ._notes import note_failure
-from ._state import ModuleState, _IncompatibleKeys
+from ._state import ModuleState
 from ._tree import ModuleTree
 
 TYPE_CHECKING = False

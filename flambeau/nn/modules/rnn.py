@@ -72,8 +72,14 @@ class RNNBase(Module):
                 "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects "
                 f"num_layers greater than 1, but got dropout={dropout} and num_layers={num_layers}", stacklevel=3,
             )
-        if not isinstance(hidden_size, int):
-            raise TypeError(f"hidden_size should be of type int, got: {type(hidden_size).__name__}")
+        for name, kind, value in (
+            ("input_size", int, input_size), ("hidden_size", int, hidden_size), ("bias", bool, bias),
+            ("batch_first", bool, batch_first),
+        ):
+            if not isinstance(value, kind):
+                raise TypeError(f"{name} should be of type {kind.__name__}, got: {type(value).__name__}")
+        if input_size <= 0:
+            raise ValueError("input_size must be greater than zero")
         if hidden_size <= 0:
             raise ValueError("hidden_size must be greater than zero")
         if num_layers <= 0:
@@ -129,7 +135,10 @@ class RNNBase(Module):
         """Raises unless the input has the right number of dimensions, size and dtype."""
         first = self._flat_weights[0]
         if input.dtype != first.dtype and not flambeau.is_autocast_enabled():
-            raise ValueError(f"input must have the type {first.dtype}, got type {input.dtype}")
+            raise ValueError(
+                f"RNN input dtype ({input.dtype}) does not match weight dtype ({first.dtype}). Convert input: "
+                f"input.to({first.dtype}), or convert model: model.to({input.dtype})"
+            )
         expected = 2 if batch_sizes is not None else 3
         if input.dim() != expected:
             raise RuntimeError(f"input must have {expected} dimensions, got {input.dim()}")
@@ -328,14 +337,16 @@ class LSTM(RNNBase):
     def _batched_state(self, hx: Any) -> Any:
         if hx[0].dim() != 2 or hx[1].dim() != 2:
             raise RuntimeError(
-                f"For unbatched 2-D input, hx and cx should also be 2-D but got ({hx[0].dim()}-D, {hx[1].dim()}-D) tensors"
+                f"For unbatched 2-D input, hx and cx should also be 2-D but got ({hx[0].dim()}-D, {hx[1].dim()}-D) "
+                "tensors"
             )
         return hx[0].unsqueeze(1), hx[1].unsqueeze(1)
 
     def _check_batched_state(self, hx: Any) -> None:
         if hx[0].dim() != 3 or hx[1].dim() != 3:
             raise RuntimeError(
-                f"For batched 3-D input, hx and cx should also be 3-D but got ({hx[0].dim()}-D, {hx[1].dim()}-D) tensors"
+                f"For batched 3-D input, hx and cx should also be 3-D but got ({hx[0].dim()}-D, {hx[1].dim()}-D) "
+                "tensors"
             )
 
 

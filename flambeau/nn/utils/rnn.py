@@ -155,7 +155,10 @@ def pack_padded_sequence(
     if not isinstance(lengths, flambeau.Tensor):
         lengths = flambeau.tensor(list(lengths), dtype=flambeau.int64)
     if lengths.device.type != "cpu":
-        raise RuntimeError(f"'lengths' argument should be a 1D CPU int64 tensor, but got {lengths.dim()}D {lengths.device} tensor")
+        raise RuntimeError(
+            f"'lengths' argument should be a 1D CPU int64 tensor, but got {lengths.dim()}D {lengths.device} "
+            "tensor"
+        )
     sorted_indices = None
     if not enforce_sorted:
         lengths, sorted_indices = flambeau.sort(lengths, descending=True)
@@ -175,7 +178,10 @@ def pack_padded_sequence(
             "do not need ONNX exportability."
         )
     if values[-1] <= 0:
-        raise RuntimeError("Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0")
+        raise RuntimeError(
+            "Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= "
+            "0"
+        )
     if values[0] > input.shape[0]:
         raise RuntimeError(
             f"Expected lengths of at most {input.shape[0]}, the number of steps; got {values[0]}\n"
@@ -250,7 +256,10 @@ def pad_sequence(
     if isinstance(sequences, flambeau.Tensor):
         sequences = sequences.unbind(0)
     elif not hasattr(sequences, "__iter__"):
-        raise RuntimeError(f"pad_sequence: Expected iterable for input sequences, but got arg of type: {type(sequences)}")
+        raise RuntimeError(
+            "pad_sequence: Expected iterable for input sequences, but got arg of type: "
+            f"{type(sequences)}"
+        )
     sequences = list(sequences)
     if not sequences:
         raise RuntimeError("received an empty list of sequences")

@@ -108,7 +108,7 @@ class LRScheduler:
         if not self._is_initial and self._step_count == 1 and not getattr(self.optimizer, "_opt_called", True):
             warnings.warn(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`. Call them in the opposite order: "
-                "`optimizer.step()` before `lr_scheduler.step()`; otherwise the first value of the schedule is skipped.",
+                "`optimizer.step()` before `lr_scheduler.step()`; or the first value of the schedule is skipped.",
                 stacklevel=2,
             )
         self._step_count += 1
@@ -126,8 +126,9 @@ class LRScheduler:
 
     def _warn_outside_step(self) -> None:
         if not self._get_lr_called_within_step:
-            warnings.warn("To get the last learning rate computed by the scheduler, please use `get_last_lr()`.",
-                          stacklevel=3)
+            warnings.warn(
+                "To get the last learning rate computed by the scheduler, please use `get_last_lr()`.", stacklevel=3
+            )
 
     def _update_lr(self, epoch: int | None = None) -> None:
         with self._stepping():

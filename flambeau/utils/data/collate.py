@@ -48,7 +48,7 @@ def default_collate(batch: list[Any]) -> Any:
     return collate(batch, collate_fn_map=default_collate_fn_map)
 
 
-def collate(batch: list[Any], *, collate_fn_map: dict[Any, Callable] | None = None) -> Any:
+def collate(batch: Any, *, collate_fn_map: dict[Any, Callable] | None = None) -> Any:
     """default_collate with own functions for some types: `{type: function(batch, collate_fn_map=...)}`."""
     first = batch[0]
     kind = type(first)

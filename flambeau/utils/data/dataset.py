@@ -51,7 +51,9 @@ class TensorDataset(Dataset[tuple]):
     def __init__(self, *tensors: Any) -> None:
         if any(len(tensor) != len(tensors[0]) for tensor in tensors):
             shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
-            raise AssertionError(f"Size mismatch between tensors\nTensorDataset: expected equal first extents; got {shapes}")
+            raise AssertionError(
+                f"Size mismatch between tensors\nTensorDataset: expected equal first extents; got {shapes}"
+            )
         self.tensors = tensors
 
     def __getitem__(self, index: Any) -> tuple:
@@ -66,8 +68,10 @@ class StackDataset(Dataset[Any]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if args and kwargs:
-            raise ValueError("Supported either ``tuple``- (via ``args``) or ``dict``- (via ``kwargs``) like input/output, "
-                             "but both types are given.")
+            raise ValueError(
+                "Supported either ``tuple``- (via ``args``) or ``dict``- (via ``kwargs``) like input/output, "
+                "but both types are given."
+            )
         if not args and not kwargs:
             raise ValueError("At least one dataset should be passed")
         parts = args or tuple(kwargs.values())
@@ -88,7 +92,9 @@ class StackDataset(Dataset[Any]):
             several = getattr(part, "__getitems__", None)
             columns[name] = several(indices) if callable(several) else [part[index] for index in indices]
             if len(columns[name]) != len(indices):
-                raise ValueError(f"Nested dataset's output size mismatch. Expected {len(indices)}, got {len(columns[name])}")
+                raise ValueError(
+                    f"Nested dataset's output size mismatch. Expected {len(indices)}, got {len(columns[name])}"
+                )
         if isinstance(self.datasets, dict):
             return [{name: column[row] for name, column in columns.items()} for row in range(len(indices))]
         return list(zip(*columns.values()))
@@ -140,7 +146,10 @@ class ChainDataset(IterableDataset[T]):
             yield from part
 
     def __len__(self) -> int:
-        return sum(len(part) for part in self.datasets)  # type: ignore[arg-type]
+        total = 0
+        for part in self.datasets:
+            total += len(part)  # type: ignore[arg-type]
+        return total
 
 
 class Subset(Dataset[T]):
@@ -164,9 +173,7 @@ class Subset(Dataset[T]):
         return len(self.indices)
 
 
-def random_split(
-    dataset: Dataset[T], lengths: Sequence[int | float], generator: Any = None
-) -> list[Subset[T]]:
+def random_split(dataset: Dataset[T], lengths: Sequence[int | float], generator: Any = None) -> list[Subset[T]]:
     """Cuts a dataset into random parts that do not overlap.
 
     Args:
@@ -187,8 +194,9 @@ def random_split(
         if 0 in sizes:
             import warnings
 
-            warnings.warn(f"Length of split at index {sizes.index(0)} is 0. This might result in an empty dataset.",
-                          stacklevel=2)
+            warnings.warn(
+                f"Length of split at index {sizes.index(0)} is 0. This might result in an empty dataset.", stacklevel=2
+            )
     else:
         sizes = [int(size) for size in lengths]
     if sum(sizes) != total:

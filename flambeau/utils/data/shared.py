@@ -114,7 +114,7 @@ def _fill(memory: Any, views: list[Any], offsets: list[tuple[int, int]]) -> None
 class _Unpickler(pickle.Unpickler):
     def __init__(self, array: np.ndarray, offsets: list[tuple[int, int]], buffers: list[int]) -> None:
         self.array, self.offsets = array, offsets
-        super().__init__(io.BytesIO(self.piece(0)), buffers=[self.piece(index + 1) for index in buffers])
+        super().__init__(io.BytesIO(self.piece(0).data), buffers=[self.piece(index + 1) for index in buffers])
 
     def piece(self, index: int) -> np.ndarray:
         start, size = self.offsets[index]

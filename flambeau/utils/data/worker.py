@@ -40,7 +40,7 @@ class Fetcher:
         from flambeau.utils.data.collate import default_collate
 
         self.dataset, self.batched, self.collate, self.drop_last = dataset, batched, collate, drop_last
-        self.iterator = iter(dataset) if iterable else None
+        self.iterator: Any = iter(dataset) if iterable else None
         self.ended = False
         # tensors can be indexed by the whole batch at once; the result is the same
         inner, self.levels = dataset, []
@@ -135,8 +135,20 @@ def seed_everything(base_seed: int, worker: int) -> None:
 
 
 def run(
-    worker: int, count: int, tasks: Any, results: Any, folders: list[str], dataset: Any, iterable: bool, batched: bool,
-    collate: Any, drop_last: bool, base_seed: int, init: Any, parent: int, forked: bool,
+    worker: int,
+    count: int,
+    tasks: Any,
+    results: Any,
+    folders: list[str],
+    dataset: Any,
+    iterable: bool,
+    batched: bool,
+    collate: Any,
+    drop_last: bool,
+    base_seed: int,
+    init: Any,
+    parent: int,
+    forked: bool,
 ) -> None:
     """Answers tasks until the pipe closes, None comes, or the parent is gone.
 
@@ -177,8 +189,13 @@ def run(
                     except Exception as error:
                         failure = WorkerError(error, f"in DataLoader worker process {worker}").portable()
                 continue
-            results.send((generation, number, _answer(fetcher, failure, indices, worker, folders,
-                                                      f"{worker}-{generation}-{number}", iterable)))
+            results.send(
+                (
+                    generation,
+                    number,
+                    _answer(fetcher, failure, indices, worker, folders, f"{worker}-{generation}-{number}", iterable),
+                )
+            )
             failure = None if fetcher is not None else failure
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the main process is gone or does not want more

@@ -54,11 +54,25 @@ class DataLoader:
     """
 
     def __init__(
-        self, dataset: Any, batch_size: int | None = 1, shuffle: bool | None = None, sampler: Any = None,
-        batch_sampler: Any = None, num_workers: int = 0, collate_fn: Callable | None = None, pin_memory: bool = False,
-        drop_last: bool = False, timeout: float = 0, worker_init_fn: Callable | None = None,
-        multiprocessing_context: Any = None, generator: Any = None, *, prefetch_factor: int | None = None,
-        persistent_workers: bool = False, pin_memory_device: str = "", in_order: bool = True,
+        self,
+        dataset: Any,
+        batch_size: int | None = 1,
+        shuffle: bool | None = None,
+        sampler: Any = None,
+        batch_sampler: Any = None,
+        num_workers: int = 0,
+        collate_fn: Callable | None = None,
+        pin_memory: bool = False,
+        drop_last: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Callable | None = None,
+        multiprocessing_context: Any = None,
+        generator: Any = None,
+        *,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
     ) -> None:
         if num_workers < 0:
             raise ValueError("num_workers option should be non-negative; use num_workers=0 to disable multiprocessing.")
@@ -78,18 +92,25 @@ class DataLoader:
         self._iterable = isinstance(dataset, IterableDataset)
         if self._iterable:
             if shuffle:
-                raise ValueError(f"DataLoader with IterableDataset: expected unspecified shuffle option, but got {shuffle=}")
+                raise ValueError(
+                    f"DataLoader with IterableDataset: expected unspecified shuffle option, but got {shuffle=}"
+                )
             if sampler is not None:
-                raise ValueError(f"DataLoader with IterableDataset: expected unspecified sampler option, but got {sampler=}")
+                raise ValueError(
+                    f"DataLoader with IterableDataset: expected unspecified sampler option, but got {sampler=}"
+                )
             if batch_sampler is not None:
                 raise ValueError(
-                    f"DataLoader with IterableDataset: expected unspecified batch_sampler option, but got {batch_sampler=}"
+                    f"DataLoader with IterableDataset: expected unspecified batch_sampler option, "
+                    f"but got {batch_sampler=}"
                 )
         if sampler is not None and shuffle:
             raise ValueError("sampler option is mutually exclusive with shuffle")
         if batch_sampler is not None:
             if batch_size != 1 or shuffle or sampler is not None or drop_last:
-                raise ValueError("batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last")
+                raise ValueError(
+                    "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last"
+                )
             batch_size = None
         elif batch_size is None and drop_last:
             raise ValueError("batch_size=None option disables auto-batching and is mutually exclusive with drop_last")
@@ -105,14 +126,24 @@ class DataLoader:
                 sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
         if batch_size is not None and batch_sampler is None:
             batch_sampler = BatchSampler(sampler, batch_size, drop_last)
-        self.batch_size, self.drop_last, self.sampler, self.batch_sampler = batch_size, drop_last, sampler, batch_sampler
+        self.batch_size, self.drop_last, self.sampler, self.batch_sampler = (
+            batch_size,
+            drop_last,
+            sampler,
+            batch_sampler,
+        )
         self.collate_fn = collate_fn or (default_collate if batch_sampler is not None else default_convert)
         self._workers: _Workers | None = None
         self._complete = True
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self.__dict__.get("_complete") and name in (
-            "batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers"
+            "batch_size",
+            "batch_sampler",
+            "sampler",
+            "drop_last",
+            "dataset",
+            "persistent_workers",
         ):
             raise ValueError(f"{name} attribute should not be set after {type(self).__name__} is initialized")
         super().__setattr__(name, value)
@@ -226,10 +257,25 @@ class _Workers:
                 ends = (task_in, result_out)
                 parent_ends.update(ends)
                 process = context.Process(
-                    target=run, daemon=True, name=f"DataLoader worker {number}",
-                    args=(number, loader.num_workers, task_out, result_in, self.folders, loader.dataset,
-                          loader._iterable, loader._auto_collation, loader.collate_fn, loader.drop_last,
-                          self.base_seed, loader.worker_init_fn, os.getpid(), forked),
+                    target=run,
+                    daemon=True,
+                    name=f"DataLoader worker {number}",
+                    args=(
+                        number,
+                        loader.num_workers,
+                        task_out,
+                        result_in,
+                        self.folders,
+                        loader.dataset,
+                        loader._iterable,
+                        loader._auto_collation,
+                        loader.collate_fn,
+                        loader.drop_last,
+                        self.base_seed,
+                        loader.worker_init_fn,
+                        os.getpid(),
+                        forked,
+                    ),
                 )
                 self.tasks.append(task_in)
                 self.results.append(result_out)
@@ -280,8 +326,8 @@ def _shut_down(
 class _WorkersIterator:
     """One pass over the batches that the workers make.
 
-    Task i goes to worker i modulo the number of workers (those whose stream has ended are left out); each worker answers
-    in order, and answers that come early wait for their turn.
+    Task i goes to worker i modulo the number of workers (those whose stream has ended are left out); each
+    worker answers in order, and answers that come early wait for their turn.
     """
 
     def __init__(self, loader: DataLoader, workers: _Workers, again: bool = False) -> None:
@@ -301,7 +347,7 @@ class _WorkersIterator:
         if again:
             for end in workers.tasks:
                 end.send((self._generation, None, None))
-        for _ in range(count * loader.prefetch_factor):
+        for _ in range(count * (loader.prefetch_factor or 0)):
             self._send_task()
 
     def __iter__(self) -> _WorkersIterator:
@@ -434,10 +480,13 @@ class _WorkersIterator:
                 name = str(-code)
             message += f"\nDataLoader worker (pid {process.pid}) is killed by signal: {name}. "
             if -code == signal.SIGKILL:
-                message += "\nhint: the system kills processes when memory runs out; use fewer workers or smaller batches"
+                message += (
+                    "\nhint: the system kills processes when memory runs out; use fewer workers or smaller batches"
+                )
         else:
             message += (
-                f" with exit code {code}. Details are lost due to multiprocessing. Rerunning with num_workers=0 may give "
+                f" with exit code {code}. Details are lost due to multiprocessing. Rerunning with num_workers=0 may "
+                "give "
                 "better error trace."
             )
         raise RuntimeError(message)
