@@ -8,12 +8,12 @@ from rows.row import ALL, BOOL, COMPLEX, FLOAT, INTEGRAL, REAL, row
 
 def random(name: str, schema: str, grad=None, **says) -> None:
     row(name, f"{schema}, generator: generator? = None" if "*" in schema else f"{schema}, *, generator: generator? = None",
-        says.pop("dtypes", ALL), cls="random", grad=grad, **({"inplace": False} | says))
+        says.pop("dtypes", ALL), grad=grad, **({"cls": "random", "inplace": False} | says))
 
 
 def sampler(name: str, schema: str, **says) -> None:
     """x.name_(...): what stood in x has no part in the result."""
-    random(name, schema, lambda g: P.zeros_like(g), function=False, inplace=True, **says)
+    random(name, schema, lambda g: P.zeros_like(g), function=False, method=False, inplace=True, **says)
 
 
 sampler("uniform", "input, from: float = 0.0, to: float = 1.0", dtypes=FLOAT | COMPLEX, fails="ones(2).uniform_(1, 0)",
@@ -38,17 +38,21 @@ random("native_dropout", "input, p: float, train: bool? = True", vjp="native_dro
     outputs=("output", "mask"), linear=("input",), function=True, method=False, fails="native_dropout(ones(2), 2.0)",
     doc="The input with elements zeroed with probability p and the others divided by 1 - p, and which were kept.")
 
-random("rand", "size: ints, *, dtype: dtype? = None", method=False, dtypes=FLOAT | COMPLEX, fails="rand(-1)",
+def factory(name: str, schema: str, **says) -> None:
+    random(name, schema, cls="creation", method=False, **says)
+
+
+factory("rand", "size: ints, *, dtype: dtype? = None", dtypes=FLOAT | COMPLEX, fails="rand(-1)",
     doc="A tensor of uniform numbers of [0, 1).")
-random("randn", "size: ints, *, dtype: dtype? = None", method=False, dtypes=FLOAT | COMPLEX, fails="randn(-1)",
+factory("randn", "size: ints, *, dtype: dtype? = None", dtypes=FLOAT | COMPLEX, fails="randn(-1)",
     doc="A tensor of normal numbers of mean 0 and variance 1.")
 random("randint", "low: int, high: int, size: ints, *, dtype: dtype? = None", method=False, dtypes=REAL | BOOL, fails="randint(3, 1, (2,))",
     doc="A tensor of integers of [low, high), int64 unless `dtype` names another type.")
-random("randperm", "n: int, *, dtype: dtype? = None", method=False, dtypes=INTEGRAL | FLOAT, fails="randperm(-1)",
+factory("randperm", "n: int, *, dtype: dtype? = None", dtypes=INTEGRAL | FLOAT, fails="randperm(-1)",
     doc="The numbers from 0 to n - 1 in random order: int64.")
-random("rand_like", "input, *, dtype: dtype? = None, memory_format: str? = None", method=False, dtypes=FLOAT | COMPLEX, fails="rand_like(3)",
+factory("rand_like", "input, *, dtype: dtype? = None, memory_format: str? = None", dtypes=FLOAT | COMPLEX, fails="rand_like(3)",
     doc="Uniform numbers of [0, 1) in the shape and type of the input.")
-random("randn_like", "input, *, dtype: dtype? = None, memory_format: str? = None", method=False, dtypes=FLOAT | COMPLEX, fails="randn_like(3)",
+factory("randn_like", "input, *, dtype: dtype? = None, memory_format: str? = None", dtypes=FLOAT | COMPLEX, fails="randn_like(3)",
     doc="Normal numbers in the shape and type of the input.")
 
 row("dropout", "input, p: float = 0.5, train: bool = True", FLOAT, cls="composite", inplace=False, method=False,

@@ -12,16 +12,19 @@ Generator& generator(const Call& c) {
   return v.kind == Kind::Generator ? *v.generator : default_generator();
 }
 
-// f(memory, elements, contiguous) for result 0: argument 0 in place, or a new tensor like it. Dense tensors are filled as
-// they lie in memory, others in the order of their elements.
+// f(memory, elements, contiguous) for result 0: argument 0 in place, or a new tensor like it. Dense tensors are filled
+// as they lie in memory, others in the order of their elements.
 template <class F>
 void fill(Call& c, F&& f) {
   const Tensor& t = c.tensor(0);
   if (!c.results[0]) c.results[0] = empty_like(t);
   const Tensor& out = c.results[0];
   if (may_self_overlap(out))
-    fail(ErrorKind::Runtime, "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() "
-         "the tensor before performing the operation.\n", c.primitive.name, "_: expected a tensor without repeated elements; got ", describe(out));
+    fail(ErrorKind::Runtime,
+         "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+         "Please clone() "
+         "the tensor before performing the operation.\n",
+         c.primitive.name, "_: expected a tensor without repeated elements; got ", describe(out));
   if (dense(out)) return f(out.data(), out.numel(), out.contiguous());
   Tensor line = empty(out.sizes(), out.dtype());
   f(line.data(), line.numel(), false);
@@ -33,13 +36,14 @@ Tensor made(Call& c, DType dtype) {
   Ints size = c.args[0].as_ints();
   for (int64_t n : size)
     if (n < 0)
-      fail(ErrorKind::Runtime, "Trying to create tensor with negative dimension ", n, ": ", text_of(size), "\n", c.primitive.name,
-           ": expected extents from 0 on; got ", shape_text(size));
+      fail(ErrorKind::Runtime, "Trying to create tensor with negative dimension ", n, ": ", text_of(size), "\n",
+           c.primitive.name, ": expected extents from 0 on; got ", shape_text(size));
   return result(c, 0, size, dtype);
 }
 
 Tensor made_like(Call& c) {
-  Tensor t = ops::empty_like(make_view(c.tensor(0), c.tensor(0).sizes(), c.tensor(0).strides(), c.tensor(0).offset()), c.args[1], c.args[2]);
+  Tensor t = ops::empty_like(make_view(c.tensor(0), c.tensor(0).sizes(), c.tensor(0).strides(), c.tensor(0).offset()),
+                             c.args[1], c.args[2]);
   if (!c.results[0]) c.results[0] = t;
   return t;
 }
@@ -49,32 +53,48 @@ Tensor made_like(Call& c) {
 namespace entries {
 
 void uniform(Call& c) {
-  fill(c, [&](void* out, int64_t n, bool) { random::uniform(generator(c), c.results[0].dtype(), out, n, c.args[1].as_double(), c.args[2].as_double()); });
+  fill(c, [&](void* out, int64_t n, bool) {
+    random::uniform(generator(c), c.results[0].dtype(), out, n, c.args[1].as_double(), c.args[2].as_double());
+  });
 }
 void normal(Call& c) {
-  fill(c, [&](void* out, int64_t n, bool whole) { random::normal(generator(c), c.results[0].dtype(), out, n, c.args[1].as_double(), c.args[2].as_double(), whole); });
+  fill(c, [&](void* out, int64_t n, bool whole) {
+    random::normal(generator(c), c.results[0].dtype(), out, n, c.args[1].as_double(), c.args[2].as_double(), whole);
+  });
 }
 void exponential(Call& c) {
-  fill(c, [&](void* out, int64_t n, bool) { random::exponential(generator(c), c.results[0].dtype(), out, n, c.args[1].as_double()); });
+  fill(c, [&](void* out, int64_t n, bool) {
+    random::exponential(generator(c), c.results[0].dtype(), out, n, c.args[1].as_double());
+  });
 }
 void cauchy(Call& c) {
-  fill(c, [&](void* out, int64_t n, bool) { random::cauchy(generator(c), c.results[0].dtype(), out, n, c.args[1].as_double(), c.args[2].as_double()); });
+  fill(c, [&](void* out, int64_t n, bool) {
+    random::cauchy(generator(c), c.results[0].dtype(), out, n, c.args[1].as_double(), c.args[2].as_double());
+  });
 }
 void geometric(Call& c) {
-  fill(c, [&](void* out, int64_t n, bool) { random::geometric(generator(c), c.results[0].dtype(), out, n, c.args[1].as_double()); });
+  fill(c, [&](void* out, int64_t n, bool) {
+    random::geometric(generator(c), c.results[0].dtype(), out, n, c.args[1].as_double());
+  });
 }
 void log_normal(Call& c) {
-  fill(c, [&](void* out, int64_t n, bool) { random::log_normal(generator(c), c.results[0].dtype(), out, n, c.args[1].as_double(), c.args[2].as_double()); });
+  fill(c, [&](void* out, int64_t n, bool) {
+    random::log_normal(generator(c), c.results[0].dtype(), out, n, c.args[1].as_double(), c.args[2].as_double());
+  });
 }
 
 void random(Call& c) {
   const Value &from = c.args[1], &to = c.args[2];
   fill(c, [&](void* out, int64_t n, bool) {
     DType dtype = c.results[0].dtype();
-    if (from.none() && to.none()) flambeau::random::integers(generator(c), dtype, out, n);
-    else if (from.none()) flambeau::random::integers(generator(c), dtype, out, n, 0, to.as_int());
-    else if (to.none()) flambeau::random::integers(generator(c), dtype, out, n, 0, from.as_int());
-    else flambeau::random::integers(generator(c), dtype, out, n, from.as_int(), to.as_int());
+    if (from.none() && to.none())
+      flambeau::random::integers(generator(c), dtype, out, n);
+    else if (from.none())
+      flambeau::random::integers(generator(c), dtype, out, n, 0, to.as_int());
+    else if (to.none())
+      flambeau::random::integers(generator(c), dtype, out, n, 0, from.as_int());
+    else
+      flambeau::random::integers(generator(c), dtype, out, n, from.as_int(), to.as_int());
   });
 }
 
@@ -82,13 +102,15 @@ void bernoulli(Call& c) {
   const Tensor& t = c.tensor(0);
   const Value& p = c.args[1];
   if (p.is_number() || (p.none() && c.in_place)) {
+    if (!c.in_place) result(c, 0, t.sizes(), t.dtype());
     return fill(c, [&](void* out, int64_t n, bool) {
       flambeau::random::bernoulli(generator(c), c.results[0].dtype(), out, n, p.none() ? 0.5 : p.as_double());
     });
   }
   Tensor chances = p.none() ? t : p.peek();
   if (p.none() && !is_floating(t.dtype()))
-    fail(ErrorKind::NotImplemented, "\"bernoulli_tensor_cpu_p_\" not implemented for '", python_name_of(t.dtype()), "'\nbernoulli: expected probabilities; got ", describe(t));
+    fail(ErrorKind::NotImplemented, "\"bernoulli_tensor_cpu_p_\" not implemented for '", python_name_of(t.dtype()),
+         "'\nbernoulli: expected probabilities; got ", describe(t));
   // One probability per element, both in the order of the elements.
   if (!equal(chances.sizes(), t.sizes())) chances = expanded(chances, t.sizes());
   Tensor out = c.in_place ? empty(t.sizes(), t.dtype()) : result(c, 0, t.sizes(), t.dtype());
@@ -101,13 +123,15 @@ void multinomial(Call& c) {
   const Tensor& t = c.tensor(0);
   int64_t samples = c.args[1].as_int();
   if (t.dim() < 1 || t.dim() > 2)
-    fail(ErrorKind::Runtime, "prob_dist must be 1 or 2 dim\nmultinomial: expected weights, or rows of them; got ", describe(t));
+    fail(ErrorKind::Runtime, "prob_dist must be 1 or 2 dim\nmultinomial: expected weights, or rows of them; got ",
+         describe(t));
   Tensor weights = contiguous(t);
   int64_t columns = t.size(t.dim() - 1), rows = t.dim() == 2 ? t.size(0) : 1;
   Dims sizes(t.sizes());
   sizes[t.dim() - 1] = std::max<int64_t>(samples, 0);
   Tensor& out = result(c, 0, sizes, DType::Int64);
-  flambeau::random::multinomial(generator(c), t.dtype(), weights.data(), rows, columns, samples, c.args[2].as_bool(), out.data_as<int64_t>());
+  flambeau::random::multinomial(generator(c), t.dtype(), weights.data(), rows, columns, samples, c.args[2].as_bool(),
+                                out.data_as<int64_t>());
 }
 
 void native_dropout(Call& c) {
@@ -115,25 +139,32 @@ void native_dropout(Call& c) {
   bool train = c.args[2].none() || c.args[2].as_bool();
   Tensor x = dense(t) ? t : contiguous(t);
   bool direct = c.in_place && x.get() == t.get();
-  Tensor out = direct ? c.results[0] : empty_like(x), mask = x.contiguous() ? empty(x.sizes(), DType::Bool) : empty_strided(x.sizes(), x.strides(), DType::Bool);
+  Tensor out = direct ? c.results[0] : empty_like(x),
+         mask = x.contiguous() ? empty(x.sizes(), DType::Bool) : empty_strided(x.sizes(), x.strides(), DType::Bool);
   if (train) {
-    flambeau::random::dropout(generator(c), t.dtype(), x.data(), out.data(), mask.data_as<bool>(), x.numel(), c.args[1].as_double());
+    flambeau::random::dropout(generator(c), t.dtype(), x.data(), out.data(), mask.data_as<bool>(), x.numel(),
+                              c.args[1].as_double());
   } else {
     bool yes = true;
     fill_with(mask, &yes);
     copy_into(out, x);
   }
-  if (c.results[0] && !direct) copy_into(c.results[0], out);
-  else c.results[0] = out;
-  if (c.results[1]) copy_into(c.results[1], mask);
-  else c.results[1] = mask;
+  if (c.results[0] && !direct)
+    copy_into(c.results[0], out);
+  else
+    c.results[0] = out;
+  if (c.results[1])
+    copy_into(c.results[1], mask);
+  else
+    c.results[1] = mask;
 }
 
 void dropout(Call& c) {
   const Tensor& t = c.tensor(0);
   double p = c.args[1].as_double();
   if (!(p >= 0 && p <= 1))
-    fail(ErrorKind::Runtime, "dropout probability has to be between 0 and 1, but got ", p, "\ndropout: expected p from 0 to 1; got ", p);
+    fail(ErrorKind::Runtime, "dropout probability has to be between 0 and 1, but got ", p,
+         "\ndropout: expected p from 0 to 1; got ", p);
   c.results[0] = p == 0 || !c.args[2].as_bool() || !t.numel() ? t : ops::native_dropout(t, p, true)[0];
 }
 
@@ -151,9 +182,11 @@ void randint(Call& c) {
   Ints size = c.args[2].as_ints();
   for (int64_t n : size)
     if (n < 0)
-      fail(ErrorKind::Runtime, "Trying to create tensor with negative dimension ", n, ": ", text_of(size), "\nrandint: expected extents from 0 on; got ", shape_text(size));
+      fail(ErrorKind::Runtime, "Trying to create tensor with negative dimension ", n, ": ", text_of(size),
+           "\nrandint: expected extents from 0 on; got ", shape_text(size));
   Tensor& out = result(c, 0, size, c.args[3].dtype_or(DType::Int64));
-  flambeau::random::integers(generator(c), out.dtype(), out.data(), out.numel(), c.args[0].as_int(), c.args[1].as_int());
+  flambeau::random::integers(generator(c), out.dtype(), out.data(), out.numel(), c.args[0].as_int(),
+                             c.args[1].as_int());
 }
 
 void randperm(Call& c) {
@@ -189,8 +222,10 @@ void native_dropout(Backward& b) {
   double p = b.args[1].as_double();
   bool train = b.args[2].none() || b.args[2].as_bool();
   const Tensor& g = b.grads[0];
-  if (!train || p == 0) b.out[0] = g;
-  else b.out[0] = p == 1 ? ops::zeros_like(g) : ops::where(b.results[1], ops::mul(g, 1 / (1 - p)), 0);
+  if (!train || p == 0)
+    b.out[0] = g;
+  else
+    b.out[0] = p == 1 ? ops::zeros_like(g) : ops::where(b.results[1], ops::mul(g, 1 / (1 - p)), 0);
 }
 
 }  // namespace vjps

@@ -13,7 +13,8 @@ namespace {
 const kernels::ScanKernels& scans() { return kernels::table<kernels::ScanKernels>(); }
 
 [[noreturn]] void no_kernel(const char* op, DType dtype) {
-  fail(ErrorKind::NotImplemented, '"', op, "\" not implemented for '", python_name_of(dtype), "'\n", op, ": expected another dtype; got ", name_of(dtype));
+  fail(ErrorKind::NotImplemented, '"', op, "\" not implemented for '", python_name_of(dtype), "'\n", op,
+       ": expected another dtype; got ", name_of(dtype));
 }
 
 // A tensor with the input's sizes in which elements are walked backwards along `dim`: a copy.
@@ -40,8 +41,9 @@ void accumulate(Call& c, Scan kernel, const char* name) {
   DType dtype = c.args[2].dtype_or(c.in_place ? t.dtype() : is_integral(t.dtype()) ? DType::Int64 : t.dtype());
   if (is_bool(dtype)) no_kernel(name, dtype);
   if (c.in_place && dtype != t.dtype())
-    fail(ErrorKind::Runtime, "Bad in-place call: input tensor dtype ", python_name_of(t.dtype()), " and output tensor dtype ", python_name_of(dtype), " should match\n",
-         c.primitive.name, "_: expected dtype=", name_of(t.dtype()), "; got ", name_of(dtype));
+    fail(ErrorKind::Runtime, "Bad in-place call: input tensor dtype ", python_name_of(t.dtype()),
+         " and output tensor dtype ", python_name_of(dtype), " should match\n", c.primitive.name,
+         "_: expected dtype=", name_of(t.dtype()), "; got ", name_of(dtype));
   DType compute = computed_in(dtype);
   // The values pass through `dtype` first, as PyTorch casts them.
   Tensor x = contiguous(converted(converted(t, dtype), compute));
@@ -51,7 +53,8 @@ void accumulate(Call& c, Scan kernel, const char* name) {
   copy_into(result(c, 0, t.sizes(), dtype), wide);
 }
 
-void extreme(Call& c, void (*kernel)(DType, void*, int64_t*, const void*, int64_t, int64_t, int64_t), const char* name) {
+void extreme(Call& c, void (*kernel)(DType, void*, int64_t*, const void*, int64_t, int64_t, int64_t),
+             const char* name) {
   const Tensor& t = c.tensor(0);
   int dim = wrap_dim(c.args[1].as_int(), t.dim());
   if (is_complex(t.dtype())) no_kernel(name, t.dtype());
@@ -65,7 +68,8 @@ void extreme(Call& c, void (*kernel)(DType, void*, int64_t*, const void*, int64_
 // log(exp(a) + exp(b)), by the greater real part; complex numbers are rare enough for plain code.
 template <class R>
 std::complex<R> log_add(std::complex<R> a, std::complex<R> b) {
-  if (std::isnan(a.real()) || std::isnan(a.imag()) || std::isnan(b.real()) || std::isnan(b.imag())) return {R(NAN), R(NAN)};
+  if (std::isnan(a.real()) || std::isnan(a.imag()) || std::isnan(b.real()) || std::isnan(b.imag()))
+    return {R(NAN), R(NAN)};
   if (a.real() < b.real()) std::swap(a, b);
   if (std::isinf(a.real()) && a.real() < 0) return a.imag() == b.imag() ? a : std::complex<R>(a.real(), 0);
   if (std::isinf(a.real()) && std::isinf(b.real()) && b.real() > 0 && a.imag() == b.imag()) return a;
@@ -108,10 +112,14 @@ void logcumsumexp(Call& c) {
   int dim = wrap_dim(c.args[1].as_int(), t.dim());
   if (is_integral(t.dtype())) no_kernel("logcumsumexp_out_cpu", t.dtype());
   DType compute = computed_in(t.dtype());
-  Tensor x = contiguous(converted(t, compute)), out = compute == t.dtype() ? result(c, 0, t.sizes(), compute) : empty(t.sizes(), compute);
-  if (compute == DType::Complex64) complex_logcumsumexp<float>(out, x, dim);
-  else if (compute == DType::Complex128) complex_logcumsumexp<double>(out, x, dim);
-  else run(scans().logcumsumexp, out, x, dim);
+  Tensor x = contiguous(converted(t, compute)),
+         out = compute == t.dtype() ? result(c, 0, t.sizes(), compute) : empty(t.sizes(), compute);
+  if (compute == DType::Complex64)
+    complex_logcumsumexp<float>(out, x, dim);
+  else if (compute == DType::Complex128)
+    complex_logcumsumexp<double>(out, x, dim);
+  else
+    run(scans().logcumsumexp, out, x, dim);
   if (compute != t.dtype()) copy_into(result(c, 0, t.sizes(), t.dtype()), out);
 }
 
@@ -168,7 +176,8 @@ void cumprod(Backward& b) {
     out = one_by_one(g, x, dim);
   } else {
     // Before the first zero as above; at it, the products that leave it out; behind it nothing.
-    Tensor zero = ops::eq(x, 0), seen = ops::cumsum(zero, dim), first = ops::logical_and(zero, ops::eq(seen, 1)), before = ops::eq(seen, 0);
+    Tensor zero = ops::eq(x, 0), seen = ops::cumsum(zero, dim), first = ops::logical_and(zero, ops::eq(seen, 1)),
+           before = ops::eq(seen, 0);
     Tensor left = ops::div(ops::cumsum_back(ops::mul(g, y), dim), ops::where(before, x, 1));
     Tensor others = ops::cumprod(ops::where(first, 1, x), dim);
     Tensor at = ops::cumsum_back(ops::where(before, 0, ops::mul(g, others)), dim);

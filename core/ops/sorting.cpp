@@ -11,8 +11,8 @@ namespace {
 const kernels::SortKernels& sorts() { return kernels::table<kernels::SortKernels>(); }
 
 [[noreturn]] void no_kernel(const char* op, const char* kernel_name, DType dtype) {
-  fail(ErrorKind::NotImplemented, '"', kernel_name, "\" not implemented for '", python_name_of(dtype), "'\n", op, ": expected a type that has an order; got ",
-       name_of(dtype));
+  fail(ErrorKind::NotImplemented, '"', kernel_name, "\" not implemented for '", python_name_of(dtype), "'\n", op,
+       ": expected a type that has an order; got ", name_of(dtype));
 }
 
 // The tensor with `dim` moved to the end, as a view.
@@ -23,8 +23,8 @@ Tensor moved_last(const Tensor& t, int dim) {
   return make_view(t, sizes, strides, t.offset());
 }
 
-// Runs f(rows, n, in, values, indices) with `dim` of the input last and contiguous; the results get `k` elements along it
-// (k = -1: none, the dimension goes or stays with extent 1).
+// Runs f(rows, n, in, values, indices) with `dim` of the input last and contiguous; the results get `k` elements along
+// it (k = -1: none, the dimension goes or stays with extent 1).
 template <class F>
 void along(Call& c, int dim, int64_t k, bool keep, F&& f) {
   const Tensor& t = c.tensor(0);
@@ -33,9 +33,12 @@ void along(Call& c, int dim, int64_t k, bool keep, F&& f) {
   Dims sizes(t.sizes()), wide(rows.sizes());
   wide[wide.size() - 1] = k < 0 ? 1 : k;
   if (t.dim()) {
-    if (k >= 0) sizes[dim] = k;
-    else if (keep) sizes[dim] = 1;
-    else sizes.erase(dim);
+    if (k >= 0)
+      sizes[dim] = k;
+    else if (keep)
+      sizes[dim] = 1;
+    else
+      sizes.erase(dim);
   }
   bool direct = dim == line.dim() - 1 || k < 0;  // the results lie as the kernel writes them
   Tensor values = direct ? result(c, 0, sizes, t.dtype()) : empty(wide, t.dtype());
@@ -50,7 +53,8 @@ void along(Call& c, int dim, int64_t k, bool keep, F&& f) {
 
 void nonempty(const char* op, const Tensor& t, int dim) {
   if (t.dim() && t.size(dim) == 0)
-    fail(ErrorKind::Index, op, "(): Expected reduction dim ", dim, " to have non-zero size.\n", op, ": expected elements along the dimension; got ", describe(t));
+    fail(ErrorKind::Index, op, "(): Expected reduction dim ", dim, " to have non-zero size.\n", op,
+         ": expected elements along the dimension; got ", describe(t));
 }
 
 void check_ordered(const char* op, const char* kernel_name, DType dtype, bool bools) {
@@ -77,8 +81,10 @@ void median_of_all(Call& c, const char* op, bool ignore_nan) {
   } else if (is_floating(t.dtype())) {
     store_number(out.data(), t.dtype(), {__builtin_nan(""), 0});
   } else {
-    int bits = 8 * int(item_size(t.dtype()));
-    store_integer(out.data(), t.dtype(), t.dtype() == DType::UInt8 ? 0 : INT64_MIN >> (64 - bits));
+    store_integer(out.data(), t.dtype(),
+                  t.dtype() == DType::Int64   ? INT64_MIN
+                  : t.dtype() == DType::Int32 ? INT32_MIN
+                                              : 0);
   }
 }
 
@@ -87,10 +93,13 @@ using Distinct = int64_t (*)(DType, const void*, int64_t, void*, int64_t*, int64
 void distinct(Call& c, Distinct kernel, const Value& inverse, const Value& counts, const char* op) {
   const Tensor& t = c.tensor(0);
   check_ordered(op, "unique", t.dtype(), true);
-  Tensor all = contiguous(t), found = empty(Dims{t.numel()}, t.dtype()), n = empty(Dims{counts.as_bool() ? t.numel() : 0}, DType::Int64);
+  Tensor all = contiguous(t), found = empty(Dims{t.numel()}, t.dtype()),
+         n = empty(Dims{counts.as_bool() ? t.numel() : 0}, DType::Int64);
   Tensor& where = inverse.as_bool() ? result(c, 1, t.sizes(), DType::Int64) : result(c, 1, Dims{0}, DType::Int64);
-  int64_t count = !t.numel() ? 0 : kernel(t.dtype(), all.data(), t.numel(), found.data(), inverse.as_bool() ? where.data_as<int64_t>() : nullptr,
-                                          counts.as_bool() ? n.data_as<int64_t>() : nullptr);
+  int64_t count = !t.numel() ? 0
+                             : kernel(t.dtype(), all.data(), t.numel(), found.data(),
+                                      inverse.as_bool() ? where.data_as<int64_t>() : nullptr,
+                                      counts.as_bool() ? n.data_as<int64_t>() : nullptr);
   copy_into(result(c, 0, Dims{count}, t.dtype()), make_view(found, Dims{count}, Dims{1}, 0));
   Dims many{counts.as_bool() ? count : 0};
   copy_into(result(c, 2, many, DType::Int64), make_view(n, many, Dims{1}, 0));
@@ -104,20 +113,23 @@ void sort(Call& c) {
   const Tensor& t = c.tensor(0);
   int dim = wrap_dim(c.args[1].as_int(), t.dim());
   if (is_complex(t.dtype()))
-    fail(ErrorKind::Runtime, " Sort does not support complex dtypes on CPU\nsort: expected a type that has an order; got ", describe(t));
-  along(c, dim, t.dim() ? t.size(dim) : 1, true, [&](int64_t rows, int64_t n, const void* in, void* values, int64_t* indices) {
-    sorts().sort(t.dtype(), in, rows, n, c.args[2].as_bool(), values, indices);
-  });
+    fail(ErrorKind::Runtime,
+         " Sort does not support complex dtypes on CPU\nsort: expected a type that has an order; got ", describe(t));
+  along(c, dim, t.dim() ? t.size(dim) : 1, true,
+        [&](int64_t rows, int64_t n, const void* in, void* values, int64_t* indices) {
+          sorts().sort(t.dtype(), in, rows, n, c.args[2].as_bool(), values, indices);
+        });
 }
 
 void topk(Call& c) {
   const Tensor& t = c.tensor(0);
   int dim = wrap_dim(c.args[2].as_int(), t.dim());
   int64_t k = c.args[1].as_int(), n = t.dim() ? t.size(dim) : 1;
-  if (k < 0 || k > n) fail(ErrorKind::Runtime, "selected index k out of range\ntopk: expected k from 0 to ", n, "; got ", k);
+  if (k < 0 || k > n)
+    fail(ErrorKind::Runtime, "selected index k out of range\ntopk: expected k from 0 to ", n, "; got ", k);
   if (is_complex(t.dtype()) || is_bool(t.dtype()))
-    fail(ErrorKind::Runtime, " topk does not support ", is_bool(t.dtype()) ? "bool" : "complex", " dtypes on CPU\ntopk: expected numbers that have an order; got ",
-         describe(t));
+    fail(ErrorKind::Runtime, " topk does not support ", is_bool(t.dtype()) ? "bool" : "complex",
+         " dtypes on CPU\ntopk: expected numbers that have an order; got ", describe(t));
   along(c, dim, k, true, [&](int64_t rows, int64_t n, const void* in, void* values, int64_t* indices) {
     sorts().topk(t.dtype(), in, rows, n, k, c.args[3].as_bool(), values, indices);
   });
@@ -129,7 +141,8 @@ void kthvalue(Call& c) {
   int64_t k = c.args[1].as_int(), n = t.dim() ? t.size(dim) : 1;
   nonempty("kthvalue", t, dim);
   if (k < 1 || k > n)
-    fail(ErrorKind::Runtime, "kthvalue(): selected number k out of range for dimension ", dim, "\nkthvalue: expected k from 1 to ", n, "; got ", k);
+    fail(ErrorKind::Runtime, "kthvalue(): selected number k out of range for dimension ", dim,
+         "\nkthvalue: expected k from 1 to ", n, "; got ", k);
   check_ordered("kthvalue", "kthvalue_cpu", t.dtype(), false);
   along(c, dim, -1, c.args[3].as_bool(), [&](int64_t rows, int64_t n, const void* in, void* values, int64_t* indices) {
     sorts().kth(t.dtype(), in, rows, n, k - 1, values, indices);
@@ -152,7 +165,9 @@ void mode(Call& c) {
 }
 
 void unique2(Call& c) { distinct(c, sorts().unique, c.args[2], c.args[3], "unique"); }
-void unique_consecutive(Call& c) { distinct(c, sorts().unique_consecutive, c.args[1], c.args[2], "unique_consecutive"); }
+void unique_consecutive(Call& c) {
+  distinct(c, sorts().unique_consecutive, c.args[1], c.args[2], "unique_consecutive");
+}
 
 }  // namespace entries
 
