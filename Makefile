@@ -27,7 +27,7 @@ $(VENV)/installed: pyproject.toml .ci/requirements.py
 	@touch $@
 
 $(BUILD)/build.ninja: CMakeLists.txt $(VENV)/installed
-	@cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release -DFLAMBEAU_INPLACE=ON \
+	@cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release -DFLAMBEAU_INPLACE=ON -DFLAMBEAU_TESTS=ON \
 	  -DPython_EXECUTABLE=$(abspath $(PY)) $(CMAKE_ARGS) > $(VENV)/configure.log || { cat $(VENV)/configure.log; exit 1; }
 	@touch $@
 
@@ -37,7 +37,11 @@ build: $(BUILD)/build.ninja ## Build the core and make the checkout importable i
 demo: build ## Train the digit classifier; pictures and the model go to runs/demo
 	@$(VENV)/bin/flambeau demo
 
-test: build ## Run the test suite (ARGS= for pytest)
+test: build ## Run the test suite (ARGS= for pytest: then only that)
+ifeq ($(ARGS),)
+	@cmake --build $(BUILD) -j $(JOBS) --target core_tests
+	@$(BUILD)/core_tests
+endif
 	@$(PY) -m pytest $(ARGS)
 
 $(VENV)/lint: $(VENV)/installed
@@ -64,8 +68,8 @@ conformance: build $(VENV)/conformance ## Compare results with PyTorch's; fails 
 bench: build $(VENV)/conformance ## Measure against PyTorch, turn and turn about (ARGS= for the tool)
 	@$(PY) $(BENCH)/run.py --subject-python $(PY) --peer-python $(PY) $(ARGS)
 
-wheel: $(VENV)/installed ## Build the wheel into dist
-	@$(PIP) wheel . --no-build-isolation --no-deps -w dist
+wheel: build ## Build the wheel into dist
+	@$(PIP) wheel . --no-build-isolation --no-deps -w dist -C build-dir=$(BUILD)
 
 clean: ## Remove everything that was built
 	@rm -rf build dist $(VENV) flambeau/_C*.so

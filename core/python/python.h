@@ -114,6 +114,7 @@ int add_conversions(PyObject* module);
 int add_autograd(PyObject* module);
 int add_methods(PyObject* module);
 int add_optimizer(PyObject* module);
+int add_module_base(PyObject* module);
 
 extern PyNumberMethods tensor_number;
 extern PySequenceMethods tensor_sequence;

@@ -59,7 +59,9 @@ def draw_curves(path: pathlib.Path, history: dict[str, list[float]]) -> None:
         color=ORANGE,
         fontweight="bold",
     )
-    middle.set(title="Accuracy, %", xlabel="epoch", ylim=(max(0, min(90, 100 * history["accuracy"][0] - 2)), 100.5))
+    middle.set(
+        title="Accuracy, %", xlabel="epoch", ylim=(max(0, min(95, 100 * min(history["held_out_accuracy"]) - 2)), 100.5)
+    )
     right.plot(epochs, history["learning_rate"], color=GREEN)
     right.fill_between(epochs, history["learning_rate"], color=GREEN, alpha=0.12)
     right.set(title="Learning rate (one cycle)", xlabel="epoch", ylim=(0, None))

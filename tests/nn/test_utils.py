@@ -114,3 +114,8 @@ def test_functional_call_gives_back():
         with pytest.raises(RuntimeError, match="Error"):
             stateless.functional_call(net, {"0.weight": torch.eye(2)}, torch.ones(1, 2), strict=True)
     assert net[0].weight is own and net[1].weight is own
+
+
+def test_functions_are_not_hidden_by_their_rooms():
+    assert callable(nn.utils.remove_weight_norm) and callable(nn.utils.weight_norm)
+    assert callable(nn.utils.remove_spectral_norm) and callable(nn.utils.spectral_norm)

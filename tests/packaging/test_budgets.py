@@ -92,6 +92,8 @@ def test_wheel_is_small_and_complete(tmp_path):
             "-q",
             "--no-build-isolation",
             "--no-deps",
+            "-C",
+            "build-dir=build/Release",
             "-w",
             str(tmp_path),
             str(ROOT),

@@ -15,7 +15,19 @@ template <class T> struct Arrays {  // the axes' lists of taps, in one block
   int64_t* next;
 };
 
-template <class T> void run(const Correlation<T>& r) {
+// 1x1 kernels that read every position once and in order see the image as one line.
+template <class T> void flatten(Correlation<T>& r) {
+  for (const ConvAxis& axis : r.axis)
+    if (axis.taps != 1 || axis.stride != 1 || axis.offset[0] != 0 || axis.in != axis.out) return;
+  if (r.dst_axis[2] != 1 || r.dst_axis[1] != r.axis[2].out || r.dst_axis[0] != r.axis[1].out * r.axis[2].out) return;
+  const int64_t all = r.axis[0].out * r.axis[1].out * r.axis[2].out;
+  r.axis[1].out = r.axis[1].in = all;
+  r.axis[0].out = r.axis[0].in = r.axis[2].out = r.axis[2].in = 1;
+  r.dst_axis[0] = all, r.dst_axis[1] = 1;
+}
+
+template <class T> void run(Correlation<T> r) {
+  flatten(r);
   const int64_t positions = r.axis[0].out * r.axis[1].out * r.axis[2].out;
   if (positions == 0 || r.images == 0 || r.o == 0 || r.groups == 0) return;
   if (r.axis[0].taps * r.axis[1].taps * r.axis[2].taps != 0 && r.c != 0) {
@@ -99,7 +111,8 @@ template <class T> void backward_input_of(const ConvShape& s, const T* dy, const
 
 template <class T> void backward_weight_of(const ConvShape& s, const T* x, const T* dy, T* dw, T* dbias) {
   Arrays<T> arrays(s);
-  const Correlation<T> r = forward_correlation<T>(s, arrays, x, nullptr, nullptr, const_cast<T*>(dy));
+  Correlation<T> r = forward_correlation<T>(s, arrays, x, nullptr, nullptr, const_cast<T*>(dy));
+  flatten(r);
   const int64_t summed = r.images * product_of(s.out), weights = s.o * r.c * product_of(s.kernel);
   if (dw && summed == 0) clear(dw, weights);
   else if (dw && weights != 0) r.c == 1 ? weight_gradient_depthwise(r, dw) : weight_gradient(r, dw);

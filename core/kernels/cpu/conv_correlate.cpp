@@ -38,6 +38,11 @@ template <class T> struct Weights {
         out += count * taps * height;
         continue;
       }
+      if (taps == 1 && r.all_taps && r.w_out == 1) {
+        pack_columns<T, T>(out, height, from, r.w_channel, height, count);
+        out += count * height;
+        continue;
+      }
       for (int64_t c = 0; c < count; c++, from += r.w_channel) {
         if (r.all_taps) {
           pack_rows<T, T>(out, height, from, r.w_out, height, taps);
@@ -61,6 +66,25 @@ template <class T> struct Correlator {
   const Planes<T>& planes;
   const Weights<T>& weights;
 
+  // A 1x1 kernel needs no planes: the image's positions are packed into panels, as a matrix would be.
+  bool pointwise() const {
+    for (const ConvAxis& axis : r.axis)
+      if (axis.taps != 1 || axis.stride != 1 || axis.offset[0] != 0 || axis.in != axis.out) return false;
+    return !b.separate;
+  }
+  static void pack_panels(T* out, const T* image, int64_t src_channel, int64_t channels, int64_t positions) {
+    constexpr int64_t wide = kTileColumns<T>;
+    for (int64_t c = 0; c < channels; c++, image += src_channel) {
+      T* to = out + c * wide;
+      int64_t q = 0;
+      for (; q + wide <= positions; q += wide, to += channels * wide)
+#pragma GCC unroll 2
+        for (int v = 0; v < kTileVectors; v++) store(to + v * kLanes<T>, load(image + q + v * kLanes<T>));
+      for (; q < positions; q += kLanes<T>, to += kLanes<T>)
+        store(to, load_range(image + q, 0, smaller(kLanes<T>, positions - q)));
+    }
+  }
+
   // Output channels of tiles [tile0, tile1) of a group, for one block of positions.
   void block(int64_t group, int64_t tile0, int64_t tile1, int64_t image_block, int64_t z, int64_t row_block) const {
     const int64_t width = r.axis[2].out, taps = weights.taps;
@@ -71,21 +95,26 @@ template <class T> struct Correlator {
     const bool direct = images == 1 && r.dst_axis[2] == 1 && (r.dst_axis[1] == width || rows == 1);
     const int64_t sums_row = round_up(positions, kLanes<T>);
     Scratch sums(direct ? 0 : size_t((o1 - o0) * sums_row) * sizeof(T));
-    Scratch buffer(size_t(planes.channel_size(rows, images) * b.channels + 2 * kTileColumns<T>) * sizeof(T));
+    const bool panels = pointwise();
+    const int64_t held = panels ? round_up(positions, kTileColumns<T>) : planes.channel_size(rows, images);
+    Scratch buffer(size_t(held * b.channels + 2 * kTileColumns<T>) * sizeof(T));
     Scratch table(size_t(b.channels * taps) * 8);
-    planes.make_table(table.as<int64_t>(), b.channels, rows, images);
+    if (!panels) planes.make_table(table.as<int64_t>(), b.channels, rows, images);
 
     TileCall<T, T> t;
     t.a_rows = nullptr;
-    t.b_step = 0;
+    t.b_step = kTileColumns<T>;
     t.b_table = table.as<int64_t>();
     t.alpha = 1;
     t.column_bias = nullptr;
     T* const out = r.dst + image0 * r.dst_image + (group * r.o) * r.dst_channel + z * r.dst_axis[0] + y0 * r.dst_axis[1];
     for (int64_t block = 0; block < weights.blocks; block++) {
       const int64_t c0 = block * b.channels, depth = smaller(b.channels, r.c - c0) * taps;
-      planes.fill(buffer.as<T>(), r.src + image0 * r.src_image + (group * r.c + c0) * r.src_channel, depth / taps,
-                  r.src_image, images, z, y0, rows);
+      const T* image = r.src + image0 * r.src_image + (group * r.c + c0) * r.src_channel;
+      if (panels)
+        pack_panels(buffer.as<T>(), image + z * r.dst_axis[0] + y0 * r.dst_axis[1], r.src_channel, depth, positions);
+      else
+        planes.fill(buffer.as<T>(), image, depth / taps, r.src_image, images, z, y0, rows);
       t.k = depth;
       t.beta = block == 0 ? T(0) : T(1);
       // Output channels in groups whose weights stay in the L2 cache while the positions go by.
@@ -93,8 +122,8 @@ template <class T> struct Correlator {
       for (int64_t first = tile0; first < tile1; first += together) {
         const int64_t last = smaller(tile1, first + together);
         for (int64_t q = 0; q < positions; q += kTileColumns<T>) {
-          t.b = buffer.as<T>() + q;
           t.columns = smaller(kTileColumns<T>, positions - q);
+          t.b = buffer.as<T>() + (panels ? q * depth : q);
           const int vectors = t.columns > kLanes<T> ? 1 : 0;
           for (int64_t i = first; i < last; i++) {
             const int64_t top = r.o * i / weights.tiles, height = r.o * (i + 1) / weights.tiles - top;
@@ -103,7 +132,7 @@ template <class T> struct Correlator {
             t.row_bias = r.bias && block == 0 ? r.bias + group * r.o + top : nullptr;
             t.c = direct ? out + top * r.dst_channel + q : sums.as<T>() + (top - o0) * sums_row + q;
             t.c_row = direct ? r.dst_channel : sums_row;
-            conv_tiles<T>().of[kTileTableForm][vectors][height - 1](t);
+            conv_tiles<T>().of[panels ? kTileColumnsForm : kTileTableForm][vectors][height - 1](t);
           }
         }
       }

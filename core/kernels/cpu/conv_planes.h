@@ -42,16 +42,35 @@ void weight_gradient_depthwise(const Correlation<double>& r, double* dw);
 
 namespace {
 
-// Copies src[j * stride] to out[j]. May write one vector past the end of out.
-template <class T> FLAMBEAU_INLINE void copy_strided(T* out, const T* src, int64_t count, int64_t stride) {
+// out[j] = src[j * stride] for begin <= j < end, zero for the other j < count. src itself may lie outside of the array.
+// Writes whole vectors, up to one past the end of out.
+template <class T>
+FLAMBEAU_INLINE void copy_strided(T* out, const T* src, int64_t count, int64_t stride, int64_t begin, int64_t end) {
   constexpr int lanes = kLanes<T>;
-  int64_t j = 0;
-  if (stride == 1) {
-    for (; j + lanes <= count; j += lanes) store(out + j, load(src + j));
-    if (j < count) store(out + j, load_part(src + j, count - j));
+  if (stride > 2) {
+    for (int64_t j = 0; j < begin; j++) out[j] = 0;
+    for (int64_t j = begin; j < end; j++) out[j] = src[j * stride];
+    for (int64_t j = end; j < count; j++) out[j] = 0;
     return;
   }
-  for (; j < count; j++) out[j] = src[j * stride];
+  for (int64_t j = 0; j < count; j += lanes) {
+    if (stride == 1) {
+      const T* from = src + j;
+      if (j >= begin && j + lanes <= end) store(out + j, load(from));
+      else store(out + j, load_range(from, smaller(lanes, larger(0, begin - j)), larger(0, smaller(lanes, end - j))));
+    } else {
+      const T* from = src + 2 * j;  // elements 2 * begin .. 2 * end - 2 exist
+      const int64_t first = 2 * (begin - j), last = 2 * (end - j) - 1;
+      Vector<T> a, b;
+      if (first <= 0 && last >= 2 * lanes) {
+        a = load(from), b = load(from + lanes);
+      } else {
+        a = load_range(from, smaller(lanes, larger(0, first)), larger(0, smaller(lanes, last)));
+        b = load_range(from + lanes, smaller(lanes, larger(0, first - lanes)), larger(0, smaller(lanes, last - lanes)));
+      }
+      store(out + j, even_lanes(a, b, std::make_integer_sequence<int, lanes>()));
+    }
+  }
 }
 template <class T> FLAMBEAU_INLINE void clear(T* out, int64_t count) {
   for (int64_t j = 0; j < count; j++) out[j] = 0;
@@ -144,7 +163,7 @@ template <class T> struct Planes {
                 clear(out, good.begin - first);
                 if (good.begin < good.end)
                   copy_strided(out + (good.begin - first), slice + good.begin * ay.stride + phase[k],
-                               good.end - good.begin, ay.stride);
+                               good.end - good.begin, ay.stride, 0, good.end - good.begin);
                 clear(out + (good.end - first), last - good.end);
                 out += last - first;
                 continue;
@@ -153,9 +172,7 @@ template <class T> struct Planes {
               T* row = out + (good.begin - first) * width;
               for (int64_t y = good.begin; y < good.end; y++, row += width) {
                 const T* from = slice + (y * ay.stride + phase[k]) * ax.in + ax.offset[tx];
-                for (int64_t j = 0; j < columns.begin; j++) row[j] = 0;
-                copy_strided(row + columns.begin, from + columns.begin * ax.stride, columns.end - columns.begin, ax.stride);
-                for (int64_t j = columns.end; j < width; j++) row[j] = 0;
+                copy_strided(row, from, width, ax.stride, columns.begin, columns.end);
               }
               clear(row, (last - good.end) * width);
               out += (last - first) * width;
@@ -182,8 +199,8 @@ ConvBlocks plan_blocks(const Correlation<T>& r, int64_t block_channels_k, int64_
   b.channels = smaller(r.c, larger(1, block_channels_k / taps));
   b.channels = ceil_div(r.c, ceil_div(r.c, b.channels));
   const int64_t plane = height * width;
-  const bool poor_fill = plane * 10 < round_up(plane, kLanes<T>) * 9;
-  if (poor_fill && r.axis[0].out == 1 && plane <= 256 && r.images > 1) {
+  const bool poor_fill = plane * 20 < round_up(plane, kLanes<T>) * 17;
+  if (poor_fill && r.axis[0].out == 1 && plane <= 256 && r.images > 1 && r.o >= 32) {
     b.separate = true;
     b.images = smaller(r.images, larger(1, 256 / plane));
     b.images = ceil_div(r.images, ceil_div(r.images, b.images));
@@ -192,6 +209,7 @@ ConvBlocks plan_blocks(const Correlation<T>& r, int64_t block_channels_k, int64_
     const int64_t row_bytes = b.channels * r.axis[0].taps * r.axis[2].taps * width * int64_t(sizeof(T));
     b.rows = larger(1, smaller(height, smaller(bytes / row_bytes - r.axis[1].taps, positions / width)));
     b.rows = ceil_div(height, ceil_div(height, b.rows));
+    if (width == 1) b.rows = smaller(height, round_up(b.rows, kTileColumns<T>));
   }
   b.image_blocks = ceil_div(r.images, b.images);
   b.row_blocks = ceil_div(height, b.rows);

@@ -13,10 +13,12 @@ template <class T> void weight_gradient_of(const Correlation<T>& r, T* dw) {
   const int64_t taps = r.axis[0].taps * r.axis[1].taps * r.axis[2].taps, width = r.axis[2].out, depths = r.axis[0].out;
   const int64_t all_k = r.c * taps;
   const ConvBlocks b = plan_blocks(r, 384, 256 << 10, 512);
+  bool in_place = !b.separate && r.src_channel * int64_t(sizeof(T)) % 2048 != 0;  // a 1x1 kernel needs no planes
+  for (const ConvAxis& axis : r.axis) in_place &= axis.taps == 1 && axis.stride == 1 && axis.offset[0] == 0 && axis.in == axis.out;
   const Planes<T> planes(r.axis, r.src_channel, b.separate);
   const int64_t channel_blocks = ceil_div(r.c, b.channels);
   const int64_t units = b.image_blocks * depths * b.row_blocks;
-  const int64_t parts = smaller(units, larger(1, 16 / (channel_blocks * r.groups)));
+  const int64_t parts = smaller(units, larger(1, 8 / (channel_blocks * r.groups)));
   const int64_t panels = ceil_div(r.o, kTileColumns<T>), sums_row = panels * kTileColumns<T>;
   const int64_t group_size = all_k * sums_row, part_size = r.groups * group_size;
   Scratch memory(size_t(parts * part_size) * sizeof(T));
@@ -46,9 +48,15 @@ template <class T> void weight_gradient_of(const Correlation<T>& r, T* dw) {
         const int64_t y0 = unit % b.row_blocks * b.rows, z = unit / b.row_blocks % depths;
         const int64_t image0 = unit / b.row_blocks / depths * b.images;
         const int64_t images = smaller(b.images, r.images - image0), rows = smaller(b.rows, r.axis[1].out - y0);
-        planes.make_table(table.as<int64_t>(), rows_k / taps, rows, images);
-        planes.fill(buffer.as<T>(), r.src + image0 * r.src_image + (group * r.c + c0) * r.src_channel, rows_k / taps,
-                    r.src_image, images, z, y0, rows);
+        const T* planes_at = buffer.as<T>();
+        const T* image = r.src + image0 * r.src_image + (group * r.c + c0) * r.src_channel;
+        if (in_place) {
+          for (int64_t c = 0; c < rows_k; c++) table.as<int64_t>()[c] = c * r.src_channel;
+          planes_at = image + z * r.dst_axis[0] + y0 * r.dst_axis[1];
+        } else {
+          planes.make_table(table.as<int64_t>(), rows_k / taps, rows, images);
+          planes.fill(buffer.as<T>(), image, rows_k / taps, r.src_image, images, z, y0, rows);
+        }
         const int64_t positions = images * rows * width;
         const T* from = r.dst + image0 * r.dst_image + group * r.o * r.dst_channel + z * r.dst_axis[0] + y0 * width;
         for (int64_t panel = 0; panel < panels; panel++) {
@@ -68,7 +76,7 @@ template <class T> void weight_gradient_of(const Correlation<T>& r, T* dw) {
           t.columns = vectors ? kTileColumns<T> : kLanes<T>;
           for (int64_t i = 0; i < count; i++) {
             const int64_t top = rows_k * i / count, height = rows_k * (i + 1) / count - top;
-            for (int64_t j = 0; j < height; j++) starts[j] = buffer.as<T>() + table.as<int64_t>()[top + j];
+            for (int64_t j = 0; j < height; j++) starts[j] = planes_at + table.as<int64_t>()[top + j];
             t.c = sums + part * part_size + group * group_size + (c0 * taps + top) * sums_row + o;
             conv_tiles<T>().of[kTileRowsForm][vectors][height - 1](t);
           }

@@ -17,17 +17,7 @@ using V = Vector<float>;
 FLAMBEAU_INLINE V window(const float* row, int64_t start, int64_t width) {
   if (start >= 0 && start + L <= width) return load(row + start);
   if (start >= width || start + L <= 0) return V{};
-  if (start >= 0) return load_part(row + start, width - start);
-  float values[L] = {};
-  for (int64_t j = -start; j < L && start + j < width; j++) values[j] = row[start + j];
-  return load(values);
-}
-
-template <int... i> FLAMBEAU_INLINE V even_lanes(V a, V b, std::integer_sequence<int, i...>) {
-  return __builtin_shufflevector(a, b, (2 * i)...);
-}
-template <int... i> FLAMBEAU_INLINE V odd_lanes(V a, V b, std::integer_sequence<int, i...>) {
-  return __builtin_shufflevector(a, b, (2 * i + 1)...);
+  return load_range(row + start, larger(0, -start), smaller(L, width - start));
 }
 
 struct Filter {
@@ -43,9 +33,17 @@ struct Filter {
   void transform_weights(int64_t tile, float* u) const {
     const int64_t o = r.o * tile / tiles_o, height = r.o * (tile + 1) / tiles_o - o;
     constexpr int wide = (kTileRows + L - 1) / L * L;
-    alignas(64) float taps[9 * wide + L];
+    constexpr int run = 16;  // channels whose taps are packed together, if they follow each other
+    alignas(64) float packed[run * 9 * wide + L];
     for (int64_t c = 0; c < r.c; c++) {
-      pack_rows<float, float>(taps, wide, r.w + o * r.w_out + c * r.w_channel, r.w_out, height, 9);
+      const float* from = r.w + o * r.w_out + c * r.w_channel;
+      const float* taps = packed;
+      if (r.w_channel == 9) {
+        if (c % run == 0) pack_rows<float, float>(packed, wide, from, r.w_out, height, 9 * smaller(run, r.c - c));
+        taps += c % run * 9 * wide;
+      } else {
+        pack_rows<float, float>(packed, wide, from, r.w_out, height, 9);
+      }
       for (int64_t at = 0; at < height; at += L) {
         V g[3][3], h[4][3];
         for (int k = 0; k < 9; k++) g[k / 3][k % 3] = load(taps + (flipped ? 8 - k : k) * wide + at);
@@ -192,22 +190,21 @@ bool correlate_winograd(const Correlation<float>& r) {
   parallel_for(f.tiles_o, larger(1, 20000 / (r.c * kTileRows)), [&](int64_t begin, int64_t end) {
     for (; begin < end; begin++) f.transform_weights(begin, u);
   });
-  // Rows of tiles of one block: about 1.2 MB of coefficients, whole vectors of tiles as far as possible.
-  const int64_t most = larger(2 * L, smaller(128, (1 << 14) / ((r.c + r.o) / 2)));
-  const int64_t threads = num_threads(), enough = smaller(larger(1, rows / (2 * threads)), larger(1, most / f.across));
-  int64_t together = 1;
-  double best = 0;
-  for (int64_t n = 1; n <= enough; n++) {
-    const int64_t tiles = n * f.across;
-    const double fill = double(tiles) / double(round_up(tiles, L)) * double(tiles) / double(tiles + 8);
-    if (fill >= best) best = fill, together = n;
+  // Rows of tiles of one block: few unused lanes, little rereading of the kernels, an even load on the threads.
+  const int64_t threads = num_threads(), kernels = r.c * r.o <= 1 << 13 ? 1 : 8;
+  int64_t together = 1, shares = 1;
+  double least = 0;
+  for (int64_t n = 1; n <= smaller(rows, larger(1, 128 / f.across)); n++) {
+    const int64_t blocks = ceil_div(rows, n), cost = round_up(n * f.across, L) + kernels;
+    const int64_t split = blocks % threads == 0 || blocks >= 4 * threads ? 1 : smaller(threads, ceil_div(f.tiles_o, 2));
+    const double time = split == 1 ? double(ceil_div(blocks, threads) * cost) : 1.08 * double(blocks * cost) / double(split);
+    if (n == 1 || time <= least) least = time, together = n, shares = split;
   }
   const int64_t blocks = ceil_div(rows, together);
-  const int64_t shares = blocks >= 2 * threads ? 1 : smaller(ceil_div(2 * threads, blocks), ceil_div(f.tiles_o, 2));
   parallel_for(blocks * shares, 1, [&](int64_t begin, int64_t end) {
     for (; begin < end; begin++) {
       const int64_t share = begin % shares, block = begin / shares;
-      f.block(rows * block / blocks, rows * (block + 1) / blocks, f.tiles_o * share / shares,
+      f.block(block * together, smaller(rows, (block + 1) * together), f.tiles_o * share / shares,
               f.tiles_o * (share + 1) / shares, u);
     }
   });

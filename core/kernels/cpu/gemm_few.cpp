@@ -29,10 +29,9 @@ void sweep_rows(const T* a, const S* b, int64_t ld, T* y, int64_t columns, int64
         for (int r = 0; r < 4; r++) v[r] = fetch<T>(row[r] + j);
 #pragma GCC unroll 4
         for (int i = 0; i < M; i++) {
-          Vector<T> sum = load(y + i * kSweep + j);
-#pragma GCC unroll 4
-          for (int r = 0; r < 4; r++) sum += w[r][i] * v[r];
-          store(y + i * kSweep + j, sum);
+          // added among themselves first, for a quarter of the roundings at the size of the whole sum
+          const Vector<T> sum = (w[0][i] * v[0] + w[1][i] * v[1]) + (w[2][i] * v[2] + w[3][i] * v[3]);
+          store(y + i * kSweep + j, load(y + i * kSweep + j) + sum);
         }
       }
     }
@@ -111,7 +110,7 @@ template <class S, class T, int M> void few(const Product<S, T>& g) {
       finish_rows(y, kSweep, g.c + begin, g.c_row, g.bias ? g.bias + begin : nullptr, g.alpha, g.beta, M, width);
     }
   };
-  int64_t grain = larger(1, (1 << 18) / (g.k * int64_t(sizeof(S))));
+  int64_t grain = larger(1, (1 << 18) / larger(1, g.k * int64_t(sizeof(S))));
   if (plain) grain = smaller(kSweep, round_up(larger(grain, 256), 64));
   parallel_for(g.n, grain, columns);
 }

@@ -80,6 +80,19 @@ template <class T> FLAMBEAU_INLINE void store_part(T* p, Vector<T> v, int64_t co
 #endif
 }
 
+// Lanes begin .. end - 1 from p[begin ..], zero elsewhere; p itself may point outside of the array.
+template <class T> FLAMBEAU_INLINE Vector<T> load_range(const T* p, int64_t begin, int64_t end) {
+#if defined(FLAMBEAU_ISA_v4)
+  const uint32_t mask = ((1u << end) - 1) & ~((1u << begin) - 1);
+  if constexpr (sizeof(T) == 4) return (Vector<T>)_mm512_maskz_loadu_ps(__mmask16(mask), p);
+  else return (Vector<T>)_mm512_maskz_loadu_pd(__mmask8(mask), p);
+#else
+  Vector<T> v = {};
+  for (int i = 0; i < kLanes<T>; i++) if (i >= begin && i < end) v[i] = p[i];
+  return v;
+#endif
+}
+
 template <class T> FLAMBEAU_INLINE T sum_lanes(Vector<T> v) {  // a tree, so that the order does not depend on the data
   T lane[kLanes<T>];
   std::memcpy(lane, &v, sizeof(v));
@@ -127,6 +140,12 @@ template <class V, int... i> FLAMBEAU_INLINE V interleave_low(V a, V b, std::int
 template <class V, int... i> FLAMBEAU_INLINE V interleave_high(V a, V b, std::integer_sequence<int, i...>) {
   constexpr int n = int(sizeof...(i));
   return __builtin_shufflevector(a, b, (i % 2 * n + n / 2 + i / 2)...);
+}
+template <class V, int... i> FLAMBEAU_INLINE V even_lanes(V a, V b, std::integer_sequence<int, i...>) {
+  return __builtin_shufflevector(a, b, (2 * i)...);
+}
+template <class V, int... i> FLAMBEAU_INLINE V odd_lanes(V a, V b, std::integer_sequence<int, i...>) {
+  return __builtin_shufflevector(a, b, (2 * i + 1)...);
 }
 template <class T> FLAMBEAU_INLINE void transpose_square(Vector<T> (&rows)[kLanes<T>]) {
   constexpr int n = kLanes<T>;

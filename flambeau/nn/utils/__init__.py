@@ -41,9 +41,11 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     if name in _LATER:
-        value = getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
-        globals()[name] = value  # also over a room of the same name
-        return value
+        room = importlib.import_module(f".{_LATER[name]}", __name__)
+        for each, where in _LATER.items():  # all at once: importing a room puts it over a function of its name
+            if where == _LATER[name]:
+                globals()[each] = getattr(room, each)
+        return globals()[name]
     if name in _ROOMS:
         return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,7 @@
 """Datasets, samplers and the loader that makes batches of them, in this process or in worker processes."""
 
 from flambeau.utils.data.collate import default_collate, default_convert
+from flambeau.utils.data.dataloader import DataLoader
 from flambeau.utils.data.dataset import (
     ChainDataset,
     ConcatDataset,
@@ -11,7 +12,6 @@ from flambeau.utils.data.dataset import (
     TensorDataset,
     random_split,
 )
-from flambeau.utils.data.loader import DataLoader
 from flambeau.utils.data.sampler import (
     BatchSampler,
     DistributedSampler,
