@@ -29,7 +29,8 @@ class Typed(np.ndarray):
 
 def array_of(values: Any, dtype: str) -> Typed:
     if dtype == "bfloat16":  # NumPy has none: float32 without its lower half
-        bits = np.asarray(values, np.float32).view(np.uint32) & np.uint32(0xFFFF0000)
+        bits = np.array(values, np.float32).view(np.uint32)
+        bits &= np.uint32(0xFFFF0000)
         return bits.view(np.float32).view(Typed)
     return np.asarray(values).astype(dtype).view(Typed)
 

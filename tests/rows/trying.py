@@ -120,6 +120,9 @@ def reference(row: Row, sample: dict[str, Any], dtype: str) -> list[np.ndarray]:
     given = {p.name: None if p.default is None else p.default for p in row.params if not p.required} | sample
     words = {"np": np, "sp": scipy.special, "ref": references, "native": lambda a: a.astype(dtype if dtype != "bfloat16" else "float32")}
     words |= {name: wide(value) for name, value in given.items()}
+    if row.promote == "float":
+        whole = [name for name, v in words.items() if isinstance(v, np.ndarray) and v.dtype.kind in "biu"]
+        words |= {name: words[name].astype(np.float64) for name in whole}
     with np.errstate(all="ignore"):
         try:
             value = row.reference(words) if callable(row.reference) else eval(row.reference, words)
