@@ -12,11 +12,23 @@ constexpr int64_t kFlatGrain = 32768;  // elements
 
 DType loop_type(DType t) { return is_half(t) ? DType::Float32 : t; }
 
+// Numbers that a schema names (alpha, value, threshold) take the type of the tensors.
+bool is_option(const Primitive& p, int operand) { return p.params[operand].type == ParamType::Number; }
+
+void check_option(const Primitive& p, int operand, const Value& v, DType type) {
+  bool real = v.kind == Kind::Double && is_integral(type) && p.params[operand].keyword_only;
+  if (!real && !(v.kind == Kind::Complex && !is_complex(type))) return;
+  fail(ErrorKind::Runtime, "For ", real ? "integral" : "non-complex", " input tensors, argument ", p.params[operand].name,
+       " must not be a ", real ? "floating point" : "complex", " number.\n", p.name, ": expected a number that ", name_of(type),
+       " can hold; got ", describe(v));
+}
+
 // The dtype that the row computes in, from its promotion rule.
 DType compute_type(const Call& c, const Elementwise& e) {
   const Primitive& p = c.primitive;
   DType first = DType::Bool;
-  bool all_same = true, seen = false, lifts = false;
+  bool all_same = true, seen = false, real = false, complex = false;
+  uint32_t options = 0;
   for (int i = 0; i < e.operands; i++) {
     const Value& v = c.args[i];
     if (e.masks >> i & 1) continue;
@@ -25,17 +37,19 @@ DType compute_type(const Call& c, const Elementwise& e) {
       else all_same = all_same && first == v.tensor->dtype;
       seen = true;
     } else if (v.is_number()) {
-      lifts = lifts || v.kind == Kind::Complex || v.kind == Kind::Double;
+      if (is_option(p, i)) options |= 1u << i;
+      else if (v.kind == Kind::Complex) complex = true;
+      else real = real || v.kind == Kind::Double;
     }
   }
   // A number lifts the tensors' type only to another category.
-  if (!seen || (lifts && !is_floating(first)) || is_bool(first)) all_same = false;
+  if (!seen || is_bool(first) || (real && is_integral(first)) || (complex && !is_complex(first))) all_same = false;
   DType type = first;
   if (e.promote != Promote::None && !all_same) {
     Value operands[kMaxParams];
     int n = 0;
     for (int i = 0; i < e.operands; i++)
-      if (!(e.masks >> i & 1)) operands[n++] = c.args[i];
+      if (!((e.masks | options) >> i & 1)) operands[n++] = c.args[i];
     type = result_type({operands, size_t(n)});
   }
   if (e.promote == Promote::Float && is_integral(type)) type = default_dtype();
@@ -44,6 +58,8 @@ DType compute_type(const Call& c, const Elementwise& e) {
     fail(ErrorKind::Runtime, "\"", p.name, "\" not implemented for '", python_name_of(type), "'\n", p.name,
          ": expected another element type; got operands that compute in ", name_of(type));
   }
+  for (int i = 0; options >> i; i++)
+    if (options >> i & 1) check_option(p, i, c.args[i], type);
   return type;
 }
 
@@ -310,6 +326,9 @@ void fused_elementwise_vjp(Backward& b) {
     count++;
   }
   if (e.result != ResultType::Complex) widen(inputs[0]);
+  if (e.result == ResultType::Real)  // a real cotangent may stand for complex operands of which nothing was saved
+    for (int i = 0; i < e.operands; i++)
+      if (b.needed(i)) compute = promote_types(compute, b.dtypes[i]);
   DType inner = loop_type(compute);
   DType loop_dtypes[kMaxParams + 2], result_loop[kMaxParams];
   auto result_type_in_loop = e.result == ResultType::Real ? real_of(inner) : e.result == ResultType::Complex ? complex_of(inner) : inner;
