@@ -114,7 +114,7 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -
     if p is None and is_integral(input.dtype):
         phrase = "expected probabilities to be of a floating point type"
         raise error(RuntimeError, phrase, "bernoulli", "a floating dtype", input)
-    drawn = P.bernoulli_(blank_like(input), P.detach(input) if p is None else p, generator=generator)
+    drawn = P.bernoulli_fill_(blank_like(input), P.detach(input) if p is None else p, generator=generator)
     # a draw has a gradient, which is zero
     return P.where(P.full((), False, dtype=P.bool), input, drawn) if input.requires_grad else drawn
 
