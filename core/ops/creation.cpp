@@ -6,6 +6,16 @@
 
 namespace flambeau {
 
+DType factory_dtype(const Call& c, const Value& dtype, DType fallback) {
+  if (!c.results[0]) return dtype.dtype_or(fallback);
+  DType given = c.results[0].dtype();
+  if (!dtype.none() && dtype.as_dtype() != given)
+    fail(ErrorKind::Runtime, "dtype ", python_name_of(dtype.as_dtype()), " does not match dtype of out parameter (",
+         python_name_of(given), ")\n", c.primitive.name, ": expected out= of ", name_of(dtype.as_dtype()), "; got ",
+         name_of(given));
+  return given;
+}
+
 namespace {
 
 void check_size(const char* op, Ints size) {
@@ -167,7 +177,7 @@ void spaced(Call& c, DType dtype, F&& f) {
 
 DType spaced_type(const Call& c, const Value& dtype) {
   bool complex = c.args[0].kind == Kind::Complex || c.args[1].kind == Kind::Complex;
-  return dtype.dtype_or(complex ? complex_of(default_dtype()) : default_dtype());
+  return factory_dtype(c, dtype, complex ? complex_of(default_dtype()) : default_dtype());
 }
 
 }  // namespace
@@ -177,7 +187,7 @@ namespace entries {
 void empty(Call& c) {
   Ints size = c.args[0].as_ints();
   check_size("empty", size);
-  DType dtype = c.args[1].dtype_or(default_dtype());
+  DType dtype = factory_dtype(c, c.args[1], default_dtype());
   Dims strides;
   if (!c.results[0] && channels_last(c.args[2], size, strides))
     c.results[0] = flambeau::empty_strided(size, strides, dtype);
@@ -189,12 +199,14 @@ void zeros(Call& c) {
   Ints size = c.args[0].as_ints();
   check_size("zeros", size);
   uint64_t nothing[2] = {};
-  fill_with(result(c, 0, size, c.args[1].dtype_or(default_dtype())), nothing);
+  fill_with(result(c, 0, size, factory_dtype(c, c.args[1], default_dtype())), nothing);
 }
 
-void ones(Call& c) { fill_result(c, c.args[0].as_ints(), c.args[1].dtype_or(default_dtype()), Value(1)); }
+void ones(Call& c) { fill_result(c, c.args[0].as_ints(), factory_dtype(c, c.args[1], default_dtype()), Value(1)); }
 
-void full(Call& c) { fill_result(c, c.args[0].as_ints(), c.args[2].dtype_or(type_of_number(c.args[1])), c.args[1]); }
+void full(Call& c) {
+  fill_result(c, c.args[0].as_ints(), factory_dtype(c, c.args[2], type_of_number(c.args[1])), c.args[1]);
+}
 
 void empty_like(Call& c) { like(c, c.args[1], c.args[2]); }
 
@@ -220,13 +232,14 @@ void empty_strided(Call& c) {
       fail(ErrorKind::Runtime,
            "empty_strided: Negative strides are not supported\nempty_strided: expected strides from 0 on; got ",
            shape_text(stride));
-  c.results[0] = flambeau::empty_strided(size, stride, c.args[2].dtype_or(default_dtype()));
+  c.results[0] = flambeau::empty_strided(size, stride, factory_dtype(c, c.args[2], default_dtype()));
 }
 
 void scalar_tensor(Call& c) {
-  fill_result(c, Ints(),
-              c.args[1].dtype_or(c.args[0].kind == Kind::Complex ? complex_of(default_dtype()) : default_dtype()),
-              c.args[0]);
+  fill_result(
+      c, Ints(),
+      factory_dtype(c, c.args[1], c.args[0].kind == Kind::Complex ? complex_of(default_dtype()) : default_dtype()),
+      c.args[0]);
 }
 
 void arange(Call& c) {
@@ -245,7 +258,7 @@ void arange(Call& c) {
     fail(ErrorKind::Runtime,
          "arange(): expected real numbers\narange: expected real limits and step; got a complex one");
   bool integers = whole(start) && whole(end) && whole(step);
-  DType dtype = c.args[3].dtype_or(integers ? DType::Int64 : default_dtype());
+  DType dtype = factory_dtype(c, c.args[3], integers ? DType::Int64 : default_dtype());
   if (is_bool(dtype) || is_complex(dtype))
     fail(ErrorKind::NotImplemented, "\"arange_cpu\" not implemented for '", python_name_of(dtype),
          "'\narange: expected a real dtype; got ", name_of(dtype));
@@ -298,7 +311,7 @@ void eye(Call& c) {
     fail(ErrorKind::Runtime, "n must be greater or equal to 0, got ", n, "\neye: expected n from 0 on; got ", n);
   if (m < 0)
     fail(ErrorKind::Runtime, "m must be greater or equal to 0, got ", m, "\neye: expected m from 0 on; got ", m);
-  DType dtype = c.args[2].dtype_or(default_dtype());
+  DType dtype = factory_dtype(c, c.args[2], default_dtype());
   Tensor& out = result(c, 0, Dims{n, m}, dtype);
   uint64_t nothing[2] = {};
   fill_with(out, nothing);

@@ -21,7 +21,7 @@ PyObject* own_getattr = nullptr;    // the descriptors that subclasses inherit u
 PyObject* own_call = nullptr;
 PyObject* call_with_hooks = nullptr;  // set by Python: f(module, args, kwargs)
 PyObject* note_failure = nullptr;     // set by Python: f(module, error, args, kwargs)
-bool global_hooks = false;
+PyObject* global_hooks = nullptr;     // the dictionary of hooks for all modules
 
 PyObject* dict_of(PyObject* o) { return reinterpret_cast<ModuleObject*>(o)->dict; }
 
@@ -112,7 +112,7 @@ PyObject* module_vectorcall(PyObject* self, PyObject* const* args, size_t flags,
   PyObject* state = dict_of(self);
   PyObject* result;
   if (Py_EnterRecursiveCall(" while calling a module")) return nullptr;
-  if (state && call_with_hooks && (global_hooks || hooked(state))) {
+  if (state && call_with_hooks && ((global_hooks && PyDict_GET_SIZE(global_hooks)) || hooked(state))) {
     result = slow_call(self, args, count, names);
   } else {
     PyObject* own = state ? PyDict_GetItemWithError(state, str_forward) : nullptr;
@@ -178,20 +178,14 @@ PyMethodDef module_methods[] = {
 PyGetSetDef module_getset[] = {{"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr}, {}};
 
 PyObject* py_set_module_handlers(PyObject*, PyObject* args) {
-  PyObject *hooks, *note;
-  if (!PyArg_ParseTuple(args, "OO", &hooks, &note)) return nullptr;
+  PyObject *all, *hooks, *note;
+  if (!PyArg_ParseTuple(args, "O!OO", &PyDict_Type, &all, &hooks, &note)) return nullptr;
+  Py_XSETREF(global_hooks, Py_NewRef(all));
   Py_XSETREF(call_with_hooks, Py_NewRef(hooks));
   Py_XSETREF(note_failure, Py_NewRef(note));
   Py_RETURN_NONE;
 }
-PyObject* py_set_global_hooks(PyObject*, PyObject* on) {
-  global_hooks = PyObject_IsTrue(on) == 1;
-  Py_RETURN_NONE;
-}
-PyMethodDef functions[] = {
-    {"set_module_handlers", py_set_module_handlers, METH_VARARGS, nullptr},
-    {"set_global_module_hooks", py_set_global_hooks, METH_O, nullptr},
-    {}};
+PyMethodDef functions[] = {{"set_module_handlers", py_set_module_handlers, METH_VARARGS, nullptr}, {}};
 
 }  // namespace
 

@@ -154,7 +154,7 @@ template <class T> struct Correlator {
 template <class T> void correlate_of(const Correlation<T>& r) {
   const int64_t positions = r.axis[0].out * r.axis[1].out * r.axis[2].out;
   const int64_t taps = r.axis[0].taps * r.axis[1].taps * r.axis[2].taps;
-  const ConvBlocks b = plan_blocks(r, 512, 256 << 10, 1024);
+  const ConvBlocks b = plan_blocks(r, kBlockK, 256 << 10, 1024);
   const Planes<T> planes(r.axis, r.src_channel, b.separate);
   const Weights<T> weights(r, b.channels);
   const Correlator<T> work{r, b, planes, weights};

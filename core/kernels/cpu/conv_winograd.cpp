@@ -142,7 +142,7 @@ struct Filter {
     t.alpha = 1;
     t.column_bias = t.row_bias = nullptr;
     t.b_step = t.c_row = pitch;
-    const int64_t kc = block_k(r.c);
+    const int64_t kc = block_k(r.c, 96);
     for (int coefficient = 0; coefficient < 16; coefficient++)
       for (int64_t c = 0; c < r.c; c += kc) {
         t.k = smaller(kc, r.c - c);

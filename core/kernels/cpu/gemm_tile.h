@@ -40,7 +40,7 @@ extern const TileTable<uint32_t, float> kTilesBF16;    // columns form only; nee
 
 namespace {
 // k is cut into equal blocks of at most kBlockK, by its size alone.
-constexpr int64_t kBlockK = 512;
+constexpr int64_t kBlockK = 192;
 FLAMBEAU_INLINE int64_t block_k(int64_t k, int64_t most = kBlockK) {
   return k <= most ? k : round_up(ceil_div(k, ceil_div(k, most)), 8);
 }

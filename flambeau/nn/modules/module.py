@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from flambeau import Tensor
+from flambeau import _C, Tensor
 
 from ..parameter import Buffer, Parameter
 from ._convert import ModuleConversion
@@ -61,7 +61,7 @@ def _indented(text: str, spaces: int = 2) -> str:
     return text.replace("\n", "\n" + " " * spaces)
 
 
-class Module(ModuleHooks, ModuleState, ModuleConversion, ModuleTree):
+class Module(ModuleHooks, ModuleState, ModuleConversion, ModuleTree, _C.ModuleBase):
     """Base class of all neural network modules; models are subclasses of it too.
 
     A subclass calls ``super().__init__()``, assigns parameters and other modules to attributes (which registers
@@ -113,19 +113,9 @@ class Module(ModuleHooks, ModuleState, ModuleConversion, ModuleTree):
             f'Module [{type(self).__name__}] is missing the required "forward" function'
         )
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # The one place every call passes: no hooks, then straight on. A C++ base class may take it over.
-        try:
-            if not (
-                self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks
-                or global_hooks
-            ):
-                return self.forward(*args, **kwargs)
-            return self._call_with_hooks(args, kwargs)
-        except Exception as error:
-            note_failure(self, error, args, kwargs)
-            raise
-
+    # The call itself is C++ (core/python/module_base.cpp): straight to forward, or to _call_with_hooks while there are
+    # hooks; an exception on its way out gets a note of the module.
+    __call__ = _C.ModuleBase.__call__
     _call_impl = __call__
     _wrapped_call_impl = __call__
 
@@ -136,15 +126,6 @@ class Module(ModuleHooks, ModuleState, ModuleConversion, ModuleTree):
         self.__dict__["forward"] = flambeau.compile(self.forward, *args, **kwargs)
 
     # attributes
-
-    def __getattr__(self, name: str) -> Any:
-        state = self.__dict__
-        for registry in ("_parameters", "_buffers", "_modules"):
-            if registry in state:
-                values = state[registry]
-                if name in values:
-                    return values[name]
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value: Any) -> None:
         state = self.__dict__
@@ -339,3 +320,6 @@ class Module(ModuleHooks, ModuleState, ModuleConversion, ModuleTree):
             _parameters={}, _buffers=self._buffers.copy(), _modules=self._modules.copy(), _is_replica=True
         )
         return replica
+
+
+_C.set_module_handlers(global_hooks, Module._call_with_hooks, note_failure)
