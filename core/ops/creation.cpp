@@ -141,10 +141,23 @@ void fill_by_position(const Tensor& out, F&& f) {
   });
 }
 
+// A number, or a tensor without dimensions, as an end of a range.
+Complex128 end_of_range(const Call& c, int i) {
+  const Value& v = c.args[i];
+  if (!v.is_tensor()) return v.as_complex();
+  if (v.tensor->dim)
+    fail(ErrorKind::Runtime, c.primitive.name, " only supports 0-dimensional start and end tensors, but got ",
+         c.primitive.params[i].name, " with ", int(v.tensor->dim), " dimension(s).\n", c.primitive.name,
+         ": expected numbers; got ", describe(v.peek()));
+  return load_number(v.tensor->data, v.tensor->dtype);
+}
+
+bool complex_end(const Value& v) { return v.is_tensor() ? is_complex(v.tensor->dtype) : v.kind == Kind::Complex; }
+
 // What linspace and logspace share: f(position value). Values run from both ends towards the middle.
 template <class F>
 void spaced(Call& c, DType dtype, F&& f) {
-  Complex128 start = c.args[0].as_complex(), end = c.args[1].as_complex();
+  Complex128 start = end_of_range(c, 0), end = end_of_range(c, 1);
   int64_t steps = c.args[2].as_int();
   if (steps < 0)
     fail(ErrorKind::Runtime, "number of steps must be non-negative\n", c.primitive.name,
@@ -165,7 +178,7 @@ void spaced(Call& c, DType dtype, F&& f) {
     });
     return;
   }
-  if ((c.args[0].kind == Kind::Complex || c.args[1].kind == Kind::Complex))
+  if (complex_end(c.args[0]) || complex_end(c.args[1]))
     fail(ErrorKind::Runtime, c.primitive.name, "(): inferred dtype ComplexFloat can't be safely cast to passed dtype ",
          python_name_of(dtype), "\n", c.primitive.name, ": expected real ends for ", name_of(dtype),
          "; got complex ones");
@@ -176,7 +189,7 @@ void spaced(Call& c, DType dtype, F&& f) {
 }
 
 DType spaced_type(const Call& c, const Value& dtype) {
-  bool complex = c.args[0].kind == Kind::Complex || c.args[1].kind == Kind::Complex;
+  bool complex = complex_end(c.args[0]) || complex_end(c.args[1]);
   return factory_dtype(c, dtype, complex ? complex_of(default_dtype()) : default_dtype());
 }
 
@@ -198,8 +211,14 @@ void empty(Call& c) {
 void zeros(Call& c) {
   Ints size = c.args[0].as_ints();
   check_size("zeros", size);
-  uint64_t nothing[2] = {};
-  fill_with(result(c, 0, size, factory_dtype(c, c.args[1], default_dtype())), nothing);
+  const Tensor& out = result(c, 0, size, factory_dtype(c, c.args[1], default_dtype()));
+  constexpr size_t kSmall = 64 << 10;  // bytes for which starting threads and a pattern would cost more than the zeros
+  if (out.bytes() <= kSmall) {
+    std::memset(out.data(), 0, out.bytes());
+  } else {
+    uint64_t nothing[2] = {};
+    fill_with(out, nothing);
+  }
 }
 
 void ones(Call& c) { fill_result(c, c.args[0].as_ints(), factory_dtype(c, c.args[1], default_dtype()), Value(1)); }

@@ -100,6 +100,7 @@ void random(Call& c) {
 }
 
 void bernoulli(Call& c) {
+  indexing::check_given(c);
   const Tensor& t = c.tensor(0);
   const Value& p = c.args[1];
   if (p.is_number() || (p.none() && c.in_place)) {
@@ -121,6 +122,9 @@ void bernoulli(Call& c) {
 }
 
 void multinomial(Call& c) {
+  if (c.results[0] && c.results[0].dtype() != DType::Int64)
+    fail(ErrorKind::Runtime, "multinomial expects Long tensor out, got: ", python_name_of(c.results[0].dtype()),
+         "\nmultinomial: expected out= of int64; got ", describe(c.results[0]));
   const Tensor& t = c.tensor(0);
   int64_t samples = c.args[1].as_int();
   if (t.dim() < 1 || t.dim() > 2)
