@@ -223,6 +223,10 @@ void parse(const Primitive& p, PyObject* const* args, Py_ssize_t count, PyObject
         !PyTuple_Check(args[k])) {
       Dims& list = room.ints[room.used_ints++];
       for (; k < count; k++) {
+        if (PyLong_CheckExact(args[k])) {
+          list.push_back(PyLong_AsLongLong(args[k]));
+          continue;
+        }
         Object number(PyFloat_Check(args[k]) ? nullptr : PyNumber_Index(args[k]));
         if (!number) {
           PyErr_Clear();
@@ -230,6 +234,7 @@ void parse(const Primitive& p, PyObject* const* args, Py_ssize_t count, PyObject
         }
         list.push_back(PyLong_AsLongLong(number.get()));
       }
+      if (PyErr_Occurred()) throw PythonError();  // a number beyond 64 bits
       values[positional - 1] = Value(list);
       seen |= 1u << (positional - 1);
       break;
@@ -302,7 +307,7 @@ void read_out(const Primitive& p, PyObject* out, Tensor* results) {
 bool any_override(PyObject* const* args, Py_ssize_t count) {
   for (Py_ssize_t k = 0; k < count; k++) {
     PyObject* o = args[k];
-    if (Py_TYPE(o) == &TensorType) continue;
+    if (Py_TYPE(o) == &TensorType || PyLong_CheckExact(o)) continue;
     if (is_tensor(o) && overrides(o)) return true;
     if (PyList_CheckExact(o) || PyTuple_CheckExact(o)) {
       Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
