@@ -1,4 +1,5 @@
 // Edges, nodes of rows: what they save, and how they give it back to a gradient formula.
+#include "autograd/levels.h"
 #include "autograd/node.h"
 #include <cstring>
 #include <new>
@@ -72,6 +73,27 @@ T* carve(char*& at, size_t count) {
 }
 template <class T>
 size_t room(size_t count) { return (count * sizeof(T) + 7) / 8 * 8; }
+
+}  // namespace
+
+int64_t& backward_level() {
+  thread_local int64_t level = 0;
+  return level;
+}
+
+namespace {
+
+bool needs_composition(const Primitive& p, const Value* args, const Tensor* results, const std::vector<Tensor>& grads) {
+  bool recording = thread_state().grad_enabled, found = false;
+  auto look = [&](const TensorBody* t) { found |= t && (t->keys || (recording && (t->requires_grad || t->is_view))); };
+  for (int i = 0; i < p.param_count; i++) {
+    if (args[i].is_tensor()) look(args[i].tensor);
+    for (TensorBody* t : args[i].as_tensors()) look(t);
+  }
+  for (int r = 0; r < p.result_count; r++) look(results[r].get());
+  for (const Tensor& g : grads) look(g.get());
+  return found;
+}
 
 }  // namespace
 
@@ -199,6 +221,8 @@ void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, 
   std::vector<Tensor> list_grads;
   uint32_t needs = 0;
   int list_param = -1;
+  bool composed = create_graph;  // fused kernels read plain memory and leave no record
+  std::deque<std::vector<TensorBody*>> lists;
   size_t k = 0;
   for (int i = 0; i < p.param_count; i++) {
     args[i] = args_[i].get();
@@ -216,15 +240,31 @@ void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, 
       list_grads.resize(count);
       for (size_t e = first; e < k; e++) {
         if (edges_[e]) needs |= 1u << i;
-        if (args[i].kind == Kind::Tensors && args[i].tensors[e - first])
+        if (args[i].kind == Kind::Tensors && args[i].tensors[e - first]) {
           check_version(Tensor::share(args[i].tensors[e - first]), versions_[e]);
+          composed |= args[i].tensors[e - first]->keys != 0;
+        }
+      }
+      if (composed && args[i].kind == Kind::Tensors && backward_level()) {
+        auto& list = lists.emplace_back();
+        for (TensorBody* t : args[i].as_tensors()) {
+          Wrapped* w = t ? at_level(t, backward_level()) : nullptr;
+          list.push_back(w ? w->inner.get() : t);
+        }
+        args[i] = list_value(list);
       }
     } else if (type == ParamType::Tensor) {
       Shape s = shapes_[k];
       shapes[i] = Ints(dims_ + s.at, s.rank);
       dtypes[i] = s.dtype;
       if (edges_[k]) needs |= 1u << i;
-      if (args[i].is_tensor()) check_version(args[i].peek(), versions_[k]);
+      if (args[i].is_tensor()) {
+        check_version(args[i].peek(), versions_[k]);
+        if (args[i].tensor->keys) [[unlikely]] {
+          if (Wrapped* w = at_level(args[i].tensor, backward_level())) args[i] = Value(w->inner);
+          composed = true;
+        }
+      }
       k++;
     }
   }
@@ -238,10 +278,19 @@ void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, 
       list_shapes[e] = Ints(dims_ + s.at, s.rank);
     }
   }
-  for (int r = 0; r < p.result_count; r++)
-    if (results_[r]) results[r] = unpacked_result(r, create_graph);
-  Backward b{p, args, results, grads.data(), needs, arg_grads, list_grads, shapes, dtypes, list_shapes, create_graph};
-  if (p.fused_vjp && !create_graph) p.fused_vjp(b);
+  for (int r = 0; r < p.result_count; r++) {
+    composed |= grads[size_t(r)] && grads[size_t(r)]->keys;
+    if (!results_[r]) continue;
+    results[r] = unpacked_result(r, create_graph);
+    if (results[r]->keys) [[unlikely]] {
+      results[r] = below(results[r], backward_level());
+      composed = true;
+    }
+  }
+  // In the graph of a func.grad, wrappers that hold plain tensors need no composition unless those are recorded.
+  if (composed && !create_graph && backward_level()) composed = needs_composition(p, args, results, grads);
+  Backward b{p, args, results, grads.data(), needs, arg_grads, list_grads, shapes, dtypes, list_shapes, composed};
+  if (p.fused_vjp && !composed) p.fused_vjp(b);
   else p.vjp(b);
   k = 0;
   for (int i = 0; i < p.param_count; i++) {

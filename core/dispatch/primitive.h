@@ -92,6 +92,7 @@ struct Primitive {
   void (*run)(Call&);
   void (*vjp)(Backward&);           // composition over primitives
   void (*fused_vjp)(Backward&);     // optional: kernels
+  void (*jvp)(Backward&);           // optional: tangents in place of cotangents, where vjp cannot take them
   bool supports(DType t) const { return dtypes >> int(t) & 1; }
 };
 
