@@ -27,7 +27,7 @@ void check_option(const Primitive& p, int operand, const Value& v, DType type) {
 DType compute_type(const Call& c, const Elementwise& e) {
   const Primitive& p = c.primitive;
   DType first = DType::Bool;
-  bool all_same = true, seen = false;
+  bool all_same = true, seen = false, real = false, imaginary = false;
   uint32_t options = 0;
   for (int i = 0; i < e.operands; i++) {
     const Value& v = c.args[i];
@@ -38,9 +38,11 @@ DType compute_type(const Call& c, const Elementwise& e) {
       seen = true;
     } else if (v.is_number()) {
       if (is_option(p, i)) options |= 1u << i;
-      else all_same = false;  // looked at below
+      else (v.kind == Kind::Complex ? imaginary : real) |= v.kind == Kind::Complex || v.kind == Kind::Double;
     }
   }
+  // A number lifts the tensors' type only to another category.
+  if (!seen || (imaginary && !is_complex(first)) || (real && is_integral(first)) || is_bool(first)) all_same = false;
   DType type = first;
   if (e.promote != Promote::None && !all_same) {
     Value operands[kMaxParams];
@@ -73,8 +75,8 @@ DType result_dtype(const Elementwise& e, DType compute) {
 // A number operand as 64 bytes of the loop's type.
 void splat_number(char* to, DType dtype, const Value& v) {
   if (dtype == DType::Float32) {
-    float x = float(v.as_double());
-    for (int i = 0; i < 16; i++) std::memcpy(to + 4 * i, &x, 4);
+    typedef float Sixteen __attribute__((vector_size(64), aligned(64), may_alias));
+    *reinterpret_cast<Sixteen*>(to) = Sixteen{} + float(v.as_double());
     return;
   }
   size_t size = item_size(dtype);
@@ -233,9 +235,46 @@ void check_divisors(const Primitive& p, const Value& divisor) {
 
 }  // namespace
 
+// The usual call: whole contiguous tensors of one type and shape, numbers that do not change the type, a fresh result.
+static bool run_plain(Call& c, const Elementwise& e) {
+  if (c.given || e.masks || e.reals || e.divides || !c.args[0].is_tensor()) return false;
+  const TensorBody* first = c.args[0].tensor;
+  DType dtype = first->dtype;
+  Loop loop = e.loops->forward[int(dtype)];
+  if (!loop || dtype < DType::Float32 || is_complex(dtype) || e.result > ResultType::Bool || first->numel > kFlatGrain) return false;
+  constexpr int kMost = 6;
+  if (e.operands > kMost) return false;
+  char* data[kMost + 1];
+  int64_t steps[kMost + 1];
+  alignas(64) char splats[kMost][64];
+  steps[0] = 1;
+  for (int i = 0; i < e.operands; i++) {
+    const Value& v = c.args[i];
+    if (v.is_tensor()) {
+      const TensorBody* t = v.tensor;
+      if (t->dtype != dtype || !t->contiguous || t->dim != first->dim || t->data != t->storage->data || !t->storage->owned()) return false;
+      for (int d = 0; d < t->dim; d++)
+        if (t->sizes[d] != first->sizes[d]) return false;
+      data[i + 1] = t->data;
+      steps[i + 1] = 1;
+    } else {
+      if (v.kind != Kind::Double && v.kind != Kind::Int && v.kind != Kind::Bool) return false;
+      splat_number(splats[i], dtype, v);
+      data[i + 1] = splats[i];
+      steps[i + 1] = 0;
+    }
+  }
+  c.results[0] = empty(Ints(first->sizes, first->dim), e.result == ResultType::Bool ? DType::Bool : dtype);
+  if (!first->numel) return true;
+  data[0] = c.results[0].data();
+  loop(data, steps, first->numel);
+  return true;
+}
+
 void run_elementwise(Call& c) {
   const Primitive& p = c.primitive;
   const Elementwise& e = p.elementwise;
+  if (run_plain(c, e)) return;
   DType compute = compute_type(c, e), inner = loop_type(compute);
   DType out_dtype = result_dtype(e, compute);
   DType out_loop = is_half(out_dtype) ? DType::Float32 : out_dtype;
