@@ -25,6 +25,12 @@ struct Room {
   Complex128 complex[kMaxParams];
   std::vector<TensorBody*> list;
   std::vector<Tensor> kept;
+  std::vector<double> floats;
+};
+
+union ValueRoom {
+  ValueRoom() {}
+  Value values[kMaxParams];
 };
 
 [[noreturn]] void wrong_type(const Primitive& p, int i, const char* expected, PyObject* got) {
@@ -60,6 +66,19 @@ Value read_ints(const Primitive& p, int i, PyObject* o, Room& room) {
   }
   if (PyErr_Occurred()) throw PythonError();
   return Value(list);
+}
+
+Value read_floats(const Primitive& p, int i, PyObject* o, Room& room) {
+  Object list(PySequence_Fast(o, ""));
+  if (!list) {
+    PyErr_Clear();
+    wrong_type(p, i, "tuple of floats", o);
+  }
+  for (Py_ssize_t k = 0; k < PySequence_Fast_GET_SIZE(list.get()); k++) {
+    room.floats.push_back(PyFloat_AsDouble(PySequence_Fast_GET_ITEM(list.get(), k)));
+    if (PyErr_Occurred()) throw PythonError();
+  }
+  return Value(std::span<const double>(room.floats));
 }
 
 Value read_tensors(const Primitive& p, int i, PyObject* o, Room& room) {
@@ -128,6 +147,7 @@ Value read(const Primitive& p, int i, PyObject* o, Room& room) {
       if (v.kind != Kind::Bool) wrong_type(p, i, "bool", o);
       return v;
     }
+    case ParamType::Floats: return read_floats(p, i, o, room);
     case ParamType::Ints:
     case ParamType::Dims: return read_ints(p, i, o, room);
     case ParamType::DType:
@@ -310,7 +330,8 @@ PyObject* op_call(PyObject* self, PyObject* const* args, size_t flags, PyObject*
       if (PyObject* result = call_override(self, args, size_t(count), names)) return result;
       if (PyErr_Occurred()) throw PythonError();
     }
-    Value values[kMaxParams];
+    ValueRoom list;  // parse() writes every one that is read
+    Value* values = list.values;
     Room room;
     Options options;
     parse(p, args, count, names, values, room, options);

@@ -11,7 +11,17 @@ void (*free_hooks)(GradHooks*) = nullptr;
 // ---- storage ----
 static Storage* new_storage() { return new (allocate(sizeof(Storage))) Storage; }
 
+// Small storages hold header and bytes in one block.
+constexpr size_t kHeader = (sizeof(Storage) + kAlignment - 1) / kAlignment * kAlignment, kJoined = 4096;
+
 Ref<Storage> make_storage(size_t bytes) {
+  if (bytes <= kJoined) {
+    auto* s = new (allocate(kHeader + bytes)) Storage;
+    s->data = reinterpret_cast<char*>(s) + kHeader;
+    s->bytes = bytes;
+    s->joined = true;
+    return Ref<Storage>(s);
+  }
   Ref<Storage> s(new_storage());
   s->data = static_cast<char*>(allocate(bytes));
   s->bytes = bytes;
@@ -28,10 +38,12 @@ Ref<Storage> borrow_storage(void* data, size_t bytes, void (*free)(void*), void*
 }
 
 void Storage::destroy() {
+  bool moved = data != reinterpret_cast<char*>(this) + kHeader;
   if (free) free(context);
-  else if (data) deallocate(data, bytes);
+  else if (!joined || moved) deallocate(data, bytes);
+  size_t block = !joined ? sizeof(Storage) : kHeader + (moved ? spare : bytes);
   this->~Storage();
-  deallocate(this, sizeof(Storage));
+  deallocate(this, block);
 }
 
 // ---- bodies ----
@@ -177,7 +189,9 @@ void resize_(const Tensor& t, Ints sizes) {
     size_t bytes = offset + needed;
     auto* grown = static_cast<char*>(allocate(bytes));
     std::memcpy(grown, s->data, std::min(s->bytes, bytes));
-    deallocate(s->data, s->bytes);
+    bool inside = s->joined && s->data == reinterpret_cast<char*>(s) + kHeader;
+    if (inside) s->spare = s->bytes;  // the header's block keeps its size
+    else deallocate(s->data, s->bytes);
     s->data = grown;
     s->bytes = bytes;
     body->data = grown + offset;
