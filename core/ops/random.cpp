@@ -245,10 +245,7 @@ void native_dropout(Backward& b) {
     b.out[0] = out;
   } else {
     b.out[0] = p == 1 ? ops::zeros_like(g) : ops::where(b.results[1], ops::mul(g, 1 / (1 - p)), 0);
-<<<<<<< HEAD
   }
-=======
->>>>>>> main
 }
 
 }  // namespace vjps
