@@ -91,7 +91,7 @@ kernel("convolution_weight_grad", "grad, input, *, size: ints, " + CONVOLUTION, 
     doc="The transpose of convolution in its weight.")
 for d in (1, 2, 3):
     composite(f"conv{d}d",
-        "input, weight, bias: Tensor? = None, stride: ints = 1, padding: ints = 0, dilation: ints = 1, groups: int = 1",
+        "input, weight, bias: Tensor? = None, stride: ints = 1, padding: ints|str = 0, dilation: ints = 1, groups: int = 1",
         kernel=f"conv{d}d", fails=f"conv{d}d(ones(1), ones(1))",
         doc=f"Cross-correlation of input (n, c, ...) with weight (o, c / groups, ...) over {d} dimension(s).")
     composite(f"conv_transpose{d}d",
