@@ -88,7 +88,7 @@ void by_formula(const Dual& d, void (*formula)(Backward&), const Tensor* results
 bool names_zero(const Param& param) { return param.type == ParamType::Number && std::string_view(param.name) == "value"; }
 
 bool is_linear(const Dual& d) {
-  if (d.has & ~d.p.linear) return false;
+  if (d.has & ~d.p.linear || d.p.cls == Class::Random) return false;  // a second draw would be another one
   for (int i = 0; i < d.p.param_count; i++)  // scatter's reduce="multiply" and its like
     if (d.args()[i].kind == Kind::Text && std::string_view(d.p.params[i].name) == "reduce") return false;
   return true;

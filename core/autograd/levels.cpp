@@ -78,7 +78,7 @@ void transform(uint8_t, const Primitive& p, Value* args, Tensor* results, bool i
       if (results[i]) look(results[i].get());
   LevelCall c{p, args, results, in_place, out, top};
   if (!top) {
-    if (p.cls == Class::Random)
+    if (p.cls == Class::Random || p.cls == Class::Creation)
       for (size_t i = stack().size(); i-- > 0;)
         if (stack()[i].kind == LevelKind::Batched) {
           if (run_random(c, stack()[i])) return;
