@@ -1,36 +1,60 @@
-"""Random: in-place draws, samples and dropout, over streams that are PyTorch's for the same seed."""
+"""Random numbers, with the streams of PyTorch's CPU generator. All take `generator`; samplers overwrite their tensor."""
 
 from __future__ import annotations
 
-from rows.row import ALL, COMPLEX, FLOAT, NUMBER, REAL, row
+from rows.formula import P
+from rows.row import ALL, BOOL, COMPLEX, FLOAT, INTEGRAL, REAL, row
 
 
-def draw(name: str, schema: str, dtypes=FLOAT, **says) -> None:
-    """Overwrites its input: only the in-place form is public."""
-    row(name, f"input, {schema}*, generator: generator? = None", dtypes, cls="random", function=False, method=False, **says)
+def random(name: str, schema: str, grad=None, **says) -> None:
+    row(name, f"{schema}, generator: generator? = None" if "*" in schema else f"{schema}, *, generator: generator? = None",
+        says.pop("dtypes", ALL), grad=grad, **({"cls": "random", "inplace": False} | says))
 
 
-draw("uniform", "from: float = 0.0, to: float = 1.0, ", FLOAT | COMPLEX, kernel="uniform", fails="ones(2).uniform_(1, 0)",
-    doc="Uniform numbers from [from, to).")
-draw("normal", "mean: float = 0.0, std: float = 1.0, ", FLOAT | COMPLEX, kernel="normal", fails="ones(2).normal_(0, -1)",
+def sampler(name: str, schema: str, **says) -> None:
+    """x.name_(...): what stood in x has no part in the result."""
+    random(name, schema, lambda g: P.zeros_like(g), function=False, method=False, inplace=True, **says)
+
+
+sampler("uniform", "input, from: float = 0.0, to: float = 1.0", dtypes=FLOAT | COMPLEX, fails="ones(2).uniform_(1, 0)",
+    doc="Uniform numbers of [from, to).")
+sampler("normal", "input, mean: float = 0.0, std: float = 1.0", dtypes=FLOAT | COMPLEX, fails="ones(2).normal_(0, -1)",
     doc="Normal numbers.")
-draw("log_normal", "mean: float = 1.0, std: float = 2.0, ", kernel="log_normal", fails="ones(2).log_normal_(0, -1)",
-    doc="Numbers whose logarithm is normal.")
-draw("exponential", "lambd: float = 1.0, ", kernel="exponential", fails="ones(2).exponential_(-1)",
-    doc="Exponential numbers of rate lambd.")
-draw("cauchy", "median: float = 0.0, sigma: float = 1.0, ", kernel="cauchy", fails="ones(2).cauchy_(0, -1)",
-    doc="Cauchy numbers.")
-draw("geometric", "p: float, ", REAL, kernel="geometric", fails="ones(2).geometric_(2)",
-    doc="How many trials of probability p it takes to succeed, from 1 on.")
-draw("random", "from: int? = None, to: int? = None, ", ALL, kernel="random_integers", fails="ones(2).random_(3, 1)",
-    doc="Whole numbers of [from, to), or of all that the type holds exactly; one number alone is `to`.")
-draw("bernoulli_fill", "p = 0.5, ", ALL, kernel="bernoulli_fill", aliases="bernoulli", fails="_ops.bernoulli_fill_(ones(2), 2.0)",
-    doc="1 with probability p, else 0; p is a number or a tensor of probabilities.")
-row("multinomial", "input, num_samples: int, replacement: bool = False, *, generator: generator? = None", FLOAT, cls="random",
-    inplace=False, fails="multinomial(ones(2), 3)",
-    doc="Indices drawn from each row of weights: (n,) or (m, n) to (num_samples,) or (m, num_samples), int64.")
-row("dropout_kernel", "input, p: float", FLOAT | COMPLEX, cls="random", vjp="dropout_kernel", saves="mask", linear="input",
-    outputs=("output", "mask"), function=False, method=False, inplace=False, fails="_ops.dropout_kernel(ones(2), 2.0)",
-    doc="Zeros each element with probability p and scales the others by 1 / (1 - p).")
-row("dropout", "input, p: float, train: bool", NUMBER, cls="composite", method=False, inplace=False, fails="dropout(ones(2), 2.0, True)",
-    doc="Zeros elements with probability p while training, scaling the others by 1 / (1 - p).")
+sampler("exponential", "input, lambd: float = 1.0", dtypes=FLOAT, fails="ones(2).exponential_(-1)",
+    doc="Exponential numbers of rate `lambd`.")
+sampler("cauchy", "input, median: float = 0.0, sigma: float = 1.0", dtypes=FLOAT, fails="ones(2).cauchy_(0, -1)",
+    doc="Numbers of the Cauchy distribution.")
+sampler("geometric", "input, p: float", dtypes=REAL, fails="ones(2).geometric_(2)",
+    doc="Numbers of trials up to the first success, each with probability p.")
+sampler("log_normal", "input, mean: float = 1.0, std: float = 2.0", dtypes=FLOAT, fails="ones(2).log_normal_(0, -1)",
+    doc="Numbers whose logarithms are normal.")
+sampler("random", "input, from: int? = None, to: int? = None", dtypes=REAL | BOOL, fails="ones(2).random_(3, 1)",
+    doc="Integers of [from, to), of [0, to) where only one bound is given, or of all that the type holds exactly and are not negative.")
+random("bernoulli", "input, p: operand? = None", vjp="bernoulli", inplace=True, dtypes=REAL | BOOL, fails="bernoulli(ones(2) * 2)",
+    doc="Ones with the probabilities that the input holds, or with probability `p`, a number or a tensor; zeros elsewhere.")
+random("multinomial", "input, num_samples: int, replacement: bool = False", dtypes=FLOAT, fails="multinomial(ones(2), 3)",
+    doc="Positions drawn by weight from each row of the input: int64.")
+random("native_dropout", "input, p: float, train: bool? = True", vjp="native_dropout", saves=("mask",), dtypes=FLOAT | COMPLEX, inplace=True,
+    outputs=("output", "mask"), linear=("input",), function=True, method=False, fails="native_dropout(ones(2), 2.0)",
+    doc="The input with elements zeroed with probability p and the others divided by 1 - p, and which were kept.")
+
+def factory(name: str, schema: str, **says) -> None:
+    random(name, schema, cls="creation", method=False, **says)
+
+
+factory("rand", "size: ints, *, dtype: dtype? = None", dtypes=FLOAT | COMPLEX, fails="rand(-1)",
+    doc="A tensor of uniform numbers of [0, 1).")
+factory("randn", "size: ints, *, dtype: dtype? = None", dtypes=FLOAT | COMPLEX, fails="randn(-1)",
+    doc="A tensor of normal numbers of mean 0 and variance 1.")
+random("randint", "low: int, high: int, size: ints, *, dtype: dtype? = None", method=False, dtypes=REAL | BOOL, fails="randint(3, 1, (2,))",
+    doc="A tensor of integers of [low, high), int64 unless `dtype` names another type.")
+factory("randperm", "n: int, *, dtype: dtype? = None", dtypes=INTEGRAL | FLOAT, fails="randperm(-1)",
+    doc="The numbers from 0 to n - 1 in random order: int64.")
+factory("rand_like", "input, *, dtype: dtype? = None, memory_format: str? = None", dtypes=FLOAT | COMPLEX, fails="rand_like(3)",
+    doc="Uniform numbers of [0, 1) in the shape and type of the input.")
+factory("randn_like", "input, *, dtype: dtype? = None, memory_format: str? = None", dtypes=FLOAT | COMPLEX, fails="randn_like(3)",
+    doc="Normal numbers in the shape and type of the input.")
+
+row("dropout", "input, p: float = 0.5, train: bool = True", ALL, cls="composite", inplace=False, method=False,
+    fails="dropout(ones(2), 2.0)",
+    doc="Zeroes elements with probability p and divides the others by 1 - p while training; else the input itself.")

@@ -28,7 +28,7 @@ CLASSES = (
 )  # fmt: skip
 TENSOR_TYPES = ("Tensor", "Tensor?", "mask", "real", "operand", "operand?")  # operand: a tensor or a Python number
 TYPES = (*TENSOR_TYPES, "Tensors", "number", "number?", "int", "int?", "float", "float?", "bool", "bool?", "ints", "ints?",
-         "dims", "dtype?", "str", "str?", "generator?", "device?", "memory_format?")  # fmt: skip
+         "floats?", "dims", "dtype?", "str", "str?", "generator?", "device?", "memory_format?")  # fmt: skip
 REQUIRED = inspect.Parameter.empty
 
 

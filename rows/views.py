@@ -11,7 +11,7 @@ def view(name: str, schema: str, grad=None, **says) -> None:
 
 
 view("view", "input, size: ints",
-    lambda g, input: P.reshape(g, input.shape), function=False, kernel="view_as_shape",
+    lambda g, input: P.reshape(g, input.shape), function=False, method=False, kernel="view_as_shape",
     fails="ones(2, 3).view(4)",
     doc="The same elements under another shape, without a copy; one extent may be -1. The strides must allow it.")
 view("expand", "input, size: ints",

@@ -59,9 +59,10 @@ namespace {
 template <class F>
 void each_tensor(const Primitive& p, const Value* args, F&& f) {
   for (int i = 0; i < p.param_count; i++) {
-    if (p.params[i].type == ParamType::Tensors)
+    ParamType type = p.params[i].type;
+    if (type == ParamType::Tensor) f(i, args[i].is_tensor() ? args[i].tensor : nullptr);
+    else if (type == ParamType::Tensors)
       for (TensorBody* t : args[i].as_tensors()) f(i, t);
-    else if (p.params[i].type == ParamType::Tensor) f(i, args[i].is_tensor() ? args[i].tensor : nullptr);
   }
 }
 
@@ -123,30 +124,30 @@ NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
   n->versions_ = carve<uint32_t>(at, entries);
   n->shapes_ = carve<Shape>(at, entries);
   n->dims_ = carve<int64_t>(at, dims);
-  for (int i = 0; i < p.param_count; i++) new (&n->args_[i]) OwnedValue;
+  // Which values the formula reads: p.saves. Everything that is not a tensor is kept.
+  const Value* overwritten = original && !original->get().none() ? &original->get() : nullptr;
+  for (int i = 0; i < p.param_count; i++) {
+    const Value& v = c.args[i];
+    bool unread = (v.kind == Kind::Tensor || v.kind == Kind::Tensors) && !(p.saves >> i & 1);
+    if (unread) new (&n->args_[i]) OwnedValue;
+    else new (&n->args_[i]) OwnedValue(overwritten && i == 0 ? *overwritten : v);
+  }
 
   size_t k = 0;
   uint16_t used = 0;
   auto note_shape = [&](size_t entry, const TensorBody* t) {
     n->shapes_[entry] = {t ? t->dtype : DType::Float32, t ? t->dim : uint8_t(0), used};
     if (!t) return;
-    std::memcpy(n->dims_ + used, t->sizes, t->dim * sizeof(int64_t));
+    for (int d = 0; d < t->dim; d++) n->dims_[used + d] = t->sizes[d];
     used = uint16_t(used + t->dim);
   };
   each_tensor(p, c.args, [&](int i, TensorBody* t) {
-    new (&n->edges_[k]) Edge(t && is_differentiable(t->dtype) ? edge_of(Tensor::share(t)) : Edge());
+    new (&n->edges_[k]) Edge(t && is_differentiable(t->dtype) ? edge_of(reinterpret_cast<const Tensor&>(t)) : Edge());
     n->edge_count_ = uint16_t(k + 1);
-    TensorBody* saved = original && i == 0 && !original->get().none() ? original->get().tensor : t;
+    TensorBody* saved = overwritten && i == 0 ? overwritten->tensor : t;
     n->versions_[k] = saved ? version(saved) : 0;
     note_shape(k++, t);
   });
-  // Which values the needed cotangents ask for: p.saves is the union; a single-input formula is exact.
-  for (int i = 0; i < p.param_count; i++) {
-    const Value& v = c.args[i];
-    bool is_tensors = v.is_tensor() || v.kind == Kind::Tensors;
-    if (is_tensors && !(p.saves >> i & 1)) continue;
-    n->args_[i] = OwnedValue(original && i == 0 && !original->get().none() ? original->get() : v);
-  }
   for (int r = 0; r < p.result_count; r++) {
     n->versions_[edges + r] = version(c.results[r].get());
     note_shape(edges + r, c.results[r].get());

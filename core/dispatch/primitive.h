@@ -12,7 +12,7 @@ inline constexpr int kMaxResults = 4;
 inline constexpr int kMaxParams = 24;
 
 enum class Class : uint8_t { Elementwise, Reduction, View, Contraction, Indexing, Scan, Random, Movement, Creation, Kernel, Composite };
-enum class ParamType : uint8_t { Tensor, Tensors, Number, Int, Float, Bool, Ints, Dims, DType, Text, Generator };
+enum class ParamType : uint8_t { Tensor, Tensors, Number, Int, Float, Bool, Ints, Dims, DType, Text, Generator, Floats };
 enum class Promote : uint8_t { Common, Float, None };
 enum class ResultType : uint8_t { Same, Bool, Real, Complex, Fixed };
 
@@ -32,7 +32,7 @@ struct Call {
   const Primitive& primitive;
   Value* args;
   Tensor results[kMaxResults];
-  Tensor stash[kMaxResults];  // given results that the entry could not fill as they are (door.h: result())
+  Tensor* stash = nullptr;    // where results are given: those that the entry could not fill as they are (door.h: result())
   bool given = false;         // results were given
   bool in_place = false;      // result 0 is argument 0
 

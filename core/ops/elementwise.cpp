@@ -12,11 +12,23 @@ constexpr int64_t kFlatGrain = 32768;  // elements
 
 DType loop_type(DType t) { return is_half(t) ? DType::Float32 : t; }
 
+// Numbers that a schema names (alpha, value, threshold) take the type of the tensors.
+bool is_option(const Primitive& p, int operand) { return p.params[operand].type == ParamType::Number; }
+
+void check_option(const Primitive& p, int operand, const Value& v, DType type) {
+  bool real = v.kind == Kind::Double && is_integral(type) && p.params[operand].keyword_only;
+  if (!real && !(v.kind == Kind::Complex && !is_complex(type))) return;
+  fail(ErrorKind::Runtime, "For ", real ? "integral" : "non-complex", " input tensors, argument ", p.params[operand].name,
+       " must not be a ", real ? "floating point" : "complex", " number.\n", p.name, ": expected a number that ", name_of(type),
+       " can hold; got ", describe(v));
+}
+
 // The dtype that the row computes in, from its promotion rule.
 DType compute_type(const Call& c, const Elementwise& e) {
   const Primitive& p = c.primitive;
   DType first = DType::Bool;
-  bool all_same = true, seen = false;
+  bool all_same = true, seen = false, real = false, complex = false;
+  uint32_t options = 0;
   for (int i = 0; i < e.operands; i++) {
     const Value& v = c.args[i];
     if (e.masks >> i & 1) continue;
@@ -25,15 +37,19 @@ DType compute_type(const Call& c, const Elementwise& e) {
       else all_same = all_same && first == v.tensor->dtype;
       seen = true;
     } else if (v.is_number()) {
-      all_same = false;  // looked at below, unless the tensors are floating and the number is real
+      if (is_option(p, i)) options |= 1u << i;
+      else if (v.kind == Kind::Complex) complex = true;
+      else real = real || v.kind == Kind::Double;
     }
   }
+  // A number lifts the tensors' type only to another category.
+  if (!seen || is_bool(first) || (real && is_integral(first)) || (complex && !is_complex(first))) all_same = false;
   DType type = first;
   if (e.promote != Promote::None && !all_same) {
     Value operands[kMaxParams];
     int n = 0;
     for (int i = 0; i < e.operands; i++)
-      if (!(e.masks >> i & 1)) operands[n++] = c.args[i];
+      if (!((e.masks | options) >> i & 1)) operands[n++] = c.args[i];
     type = result_type({operands, size_t(n)});
   }
   if (e.promote == Promote::Float && is_integral(type)) type = default_dtype();
@@ -42,6 +58,8 @@ DType compute_type(const Call& c, const Elementwise& e) {
     fail(ErrorKind::Runtime, "\"", p.name, "\" not implemented for '", python_name_of(type), "'\n", p.name,
          ": expected another element type; got operands that compute in ", name_of(type));
   }
+  for (int i = 0; options >> i; i++)
+    if (options >> i & 1) check_option(p, i, c.args[i], type);
   return type;
 }
 
@@ -58,8 +76,8 @@ DType result_dtype(const Elementwise& e, DType compute) {
 // A number operand as 64 bytes of the loop's type.
 void splat_number(char* to, DType dtype, const Value& v) {
   if (dtype == DType::Float32) {
-    float x = float(v.as_double());
-    for (int i = 0; i < 16; i++) std::memcpy(to + 4 * i, &x, 4);
+    typedef float Sixteen __attribute__((vector_size(64), aligned(64), may_alias));
+    *reinterpret_cast<Sixteen*>(to) = Sixteen{} + float(v.as_double());
     return;
   }
   size_t size = item_size(dtype);
@@ -218,9 +236,46 @@ void check_divisors(const Primitive& p, const Value& divisor) {
 
 }  // namespace
 
+// The usual call: whole contiguous tensors of one type and shape, numbers that do not change the type, a fresh result.
+static bool run_plain(Call& c, const Elementwise& e) {
+  if (c.given || e.masks || e.reals || e.divides || !c.args[0].is_tensor()) return false;
+  const TensorBody* first = c.args[0].tensor;
+  DType dtype = first->dtype;
+  Loop loop = e.loops->forward[int(dtype)];
+  if (!loop || dtype < DType::Float32 || is_complex(dtype) || e.result > ResultType::Bool || first->numel > kFlatGrain) return false;
+  constexpr int kMost = 6;
+  if (e.operands > kMost) return false;
+  char* data[kMost + 1];
+  int64_t steps[kMost + 1];
+  alignas(64) char splats[kMost][64];
+  steps[0] = 1;
+  for (int i = 0; i < e.operands; i++) {
+    const Value& v = c.args[i];
+    if (v.is_tensor()) {
+      const TensorBody* t = v.tensor;
+      if (t->dtype != dtype || !t->contiguous || t->dim != first->dim || t->data != t->storage->data || !t->storage->owned()) return false;
+      for (int d = 0; d < t->dim; d++)
+        if (t->sizes[d] != first->sizes[d]) return false;
+      data[i + 1] = t->data;
+      steps[i + 1] = 1;
+    } else {
+      if (v.kind != Kind::Double && v.kind != Kind::Int && v.kind != Kind::Bool) return false;
+      splat_number(splats[i], dtype, v);
+      data[i + 1] = splats[i];
+      steps[i + 1] = 0;
+    }
+  }
+  c.results[0] = empty(Ints(first->sizes, first->dim), e.result == ResultType::Bool ? DType::Bool : dtype);
+  if (!first->numel) return true;
+  data[0] = c.results[0].data();
+  loop(data, steps, first->numel);
+  return true;
+}
+
 void run_elementwise(Call& c) {
   const Primitive& p = c.primitive;
   const Elementwise& e = p.elementwise;
+  if (run_plain(c, e)) return;
   DType compute = compute_type(c, e), inner = loop_type(compute);
   DType out_dtype = result_dtype(e, compute);
   DType out_loop = is_half(out_dtype) ? DType::Float32 : out_dtype;
@@ -271,6 +326,9 @@ void fused_elementwise_vjp(Backward& b) {
     count++;
   }
   if (e.result != ResultType::Complex) widen(inputs[0]);
+  if (e.result == ResultType::Real)  // a real cotangent may stand for complex operands of which nothing was saved
+    for (int i = 0; i < e.operands; i++)
+      if (b.needed(i)) compute = promote_types(compute, b.dtypes[i]);
   DType inner = loop_type(compute);
   DType loop_dtypes[kMaxParams + 2], result_loop[kMaxParams];
   auto result_type_in_loop = e.result == ResultType::Real ? real_of(inner) : e.result == ResultType::Complex ? complex_of(inner) : inner;

@@ -51,8 +51,8 @@ std::vector<Tensor> by_dimension(Tensor& t, std::span<TensorBody*> indices) {
   int covered = 0;
   for (TensorBody* i : indices) covered += i && is_mask(i->dtype) ? i->dim : 1;
   if (covered > t.dim())
-    fail(ErrorKind::Index, "too many indices for tensor of dimension ", t.dim(), " (got ", covered, ")\nindex: expected at most ", t.dim(),
-         " indices; got ", covered);
+    fail(ErrorKind::Index, "too many indices for tensor of dimension ", t.dim(), " (got ", covered,
+         ")\nindex: expected at most ", t.dim(), " indices; got ", covered);
   for (TensorBody* body : indices) {
     int d = int(list.size());
     if (!body) {
@@ -62,7 +62,10 @@ std::vector<Tensor> by_dimension(Tensor& t, std::span<TensorBody*> indices) {
     Tensor index = Tensor::share(body);
     if (!is_mask(index.dtype())) {
       if (!is_integral(index.dtype()))
-        fail(ErrorKind::Index, "tensors used as indices must be long, int, byte or bool tensors\nindex: expected positions or masks; got ", describe(index));
+        fail(
+            ErrorKind::Index,
+            "tensors used as indices must be long, int, byte or bool tensors\nindex: expected positions or masks; got ",
+            describe(index));
       list.push_back(converted(index, DType::Int64));
       continue;
     }
@@ -70,8 +73,9 @@ std::vector<Tensor> by_dimension(Tensor& t, std::span<TensorBody*> indices) {
     int rank = mask.dim();
     for (int k = 0; k < rank; k++)
       if (mask.size(k) != t.size(d + k))
-        fail(ErrorKind::Index, "The shape of the mask ", text_of(mask.sizes()), " at index ", k, " does not match the shape of the indexed tensor ",
-             text_of(t.sizes()), " at index ", d + k, "\nindex: expected a mask of the shape that it covers; got ", describe(index), " for ", describe(t));
+        fail(ErrorKind::Index, "The shape of the mask ", text_of(mask.sizes()), " at index ", k,
+             " does not match the shape of the indexed tensor ", text_of(t.sizes()), " at index ", d + k,
+             "\nindex: expected a mask of the shape that it covers; got ", describe(index), " for ", describe(t));
     if (rank == 0) {  // a new dimension of size one, kept or not
       Dims sizes(t.sizes()), strides(t.strides());
       sizes.insert(d, 1);
@@ -90,15 +94,15 @@ std::vector<Tensor> by_dimension(Tensor& t, std::span<TensorBody*> indices) {
 
 // How x[...] is carried out: the data as [outer, positions, block].
 struct Plan {
-  Tensor data;            // the input seen so, with its own memory or (copied) a contiguous one
+  Tensor data;  // the input seen so, with its own memory or (copied) a contiguous one
   bool copied = false;
-  Dims order;             // of dimensions of the input in `data`: identity unless it had to be rearranged
-  Dims result;            // shape of x[...]
-  Dims moved;             // shape of the moved slices as they lie in memory: outer, positions, block
-  Dims to_result;         // permutation that brings `moved` into the order of the result; empty: it is
-  Tensor offsets;         // int64 positions in units of data_row
+  Dims order;      // of dimensions of the input in `data`: identity unless it had to be rearranged
+  Dims result;     // shape of x[...]
+  Dims moved;      // shape of the moved slices as they lie in memory: outer, positions, block
+  Dims to_result;  // permutation that brings `moved` into the order of the result; empty: it is
+  Tensor offsets;  // int64 positions in units of data_row
   kernels::BlockRows rows;
-  int64_t size = 0;       // bound of the offsets
+  int64_t size = 0;  // bound of the offsets
   bool wrap = false;
 };
 
@@ -118,8 +122,8 @@ Dims broadcast_all(const std::vector<Tensor>& list) {
 }
 
 [[noreturn]] void bad_position(int64_t value, int dim, int64_t size) {
-  fail(ErrorKind::Index, "index ", value, " is out of bounds for dimension ", dim, " with size ", size, "\nindex: expected positions from ",
-       -size, " to ", size - 1, "; got ", value);
+  fail(ErrorKind::Index, "index ", value, " is out of bounds for dimension ", dim, " with size ", size,
+       "\nindex: expected positions from ", -size, " to ", size - 1, "; got ", value);
 }
 
 Plan plan(Tensor t, std::span<TensorBody*> indices) {
@@ -131,10 +135,12 @@ Plan plan(Tensor t, std::span<TensorBody*> indices) {
   for (int i = 1; i < indexed.size(); i++) adjacent = adjacent && indexed[i] == indexed[i - 1] + 1;
   int at = adjacent && indexed.size() ? int(indexed[0]) : 0;  // where the positions stand in the result
   for (int i = 0; i < rest.size(); i++) {
-    if (i == at) for (int64_t s : shape) p.result.push_back(s);
+    if (i == at)
+      for (int64_t s : shape) p.result.push_back(s);
     p.result.push_back(t.size(int(rest[i])));
   }
-  if (at >= rest.size()) for (int64_t s : shape) p.result.push_back(s);
+  if (at >= rest.size())
+    for (int64_t s : shape) p.result.push_back(s);
 
   int count = indexed.size();
   int64_t outer, outer_stride, block, item = int64_t(item_size(t.dtype()));
@@ -193,8 +199,9 @@ Plan plan(Tensor t, std::span<TensorBody*> indices) {
     *p.offsets.data_as<int64_t>() = 0;
     return p;
   }
-  kernels::BadIndex bad = kernel().offsets_of_indices(shape.size(), shape.data(), count, pointers.data(), stride_pointers.data(), dim_sizes.data(),
-                                                      dim_strides.data(), p.offsets.data_as<int64_t>());
+  kernels::BadIndex bad =
+      kernel().offsets_of_indices(shape.size(), shape.data(), count, pointers.data(), stride_pointers.data(),
+                                  dim_sizes.data(), dim_strides.data(), p.offsets.data_as<int64_t>());
   if (!bad.ok()) bad_position(bad.value, int(indexed[bad.which]), dim_sizes[bad.which]);
   return p;
 }
@@ -232,8 +239,8 @@ void index(Call& c) {
   }
   Plan p = plan(t, indices);
   Tensor out = p.to_result.empty() ? result(c, 0, p.moved, t.dtype()) : empty(p.moved, t.dtype());
-  kernels::BadIndex bad = kernel().select_rows(p.rows, out.data(), p.data.data(), p.offsets.data_as<int64_t>(), p.offsets.numel(), p.size,
-                                               p.wrap, item);
+  kernels::BadIndex bad = kernel().select_rows(p.rows, out.data(), p.data.data(), p.offsets.data_as<int64_t>(),
+                                               p.offsets.numel(), p.size, p.wrap, item);
   if (!bad.ok() && (out.numel() || p.wrap)) bad_position(bad.value, 0, p.size);
   if (p.to_result.empty()) return;
   Tensor ordered = settled(p, out);
@@ -243,9 +250,9 @@ void index(Call& c) {
 void index_put(Call& c) {
   const Tensor &t = c.tensor(0), &values = c.tensor(2);
   if (values.dtype() != t.dtype())
-    fail(ErrorKind::Runtime, "Index put requires the source and destination dtypes match, got ", python_name_of(t.dtype()),
-         " for the destination and ", python_name_of(values.dtype()), " for the source.\nindex_put: expected values of ", name_of(t.dtype()),
-         "; got ", describe(values));
+    fail(ErrorKind::Runtime, "Index put requires the source and destination dtypes match, got ",
+         python_name_of(t.dtype()), " for the destination and ", python_name_of(values.dtype()),
+         " for the source.\nindex_put: expected values of ", name_of(t.dtype()), "; got ", describe(values));
   Tensor target;
   if (!c.in_place) {
     result(c, 0, t.sizes(), t.dtype());
@@ -260,25 +267,32 @@ void index_put(Call& c) {
   }
   Plan p = plan(target, indices);
   Tensor v = values, wide;
-  while (v.dim() > p.result.size() && v.size(0) == 1) v = make_view(v, v.sizes().subspan(1), v.strides().subspan(1), v.offset());
+  while (v.dim() > p.result.size() && v.size(0) == 1)
+    v = make_view(v, v.sizes().subspan(1), v.strides().subspan(1), v.offset());
   try {
     wide = expanded(v, p.result);
   } catch (const Error&) {
-    fail(ErrorKind::Runtime, "shape mismatch: value tensor of shape ", text_of(values.sizes()), " cannot be broadcast to indexing result of shape ",
-         text_of(p.result), "\nindex_put: expected values that broadcast to ", shape_text(p.result), "; got ", describe(values));
+    fail(ErrorKind::Runtime, "shape mismatch: value tensor of shape ", text_of(values.sizes()),
+         " cannot be broadcast to indexing result of shape ", text_of(p.result),
+         "\nindex_put: expected values that broadcast to ", shape_text(p.result), "; got ", describe(values));
   }
   if (!p.offsets.numel() || !product(p.result)) return;
   if (may_self_overlap(target))
-    fail(ErrorKind::Runtime, "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() "
-         "the tensor before performing the operation.\nindex_put_: expected a tensor without repeated elements; got ", describe(t));
+    fail(ErrorKind::Runtime,
+         "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+         "Please clone() "
+         "the tensor before performing the operation.\nindex_put_: expected a tensor without repeated elements; got ",
+         describe(t));
   bool one = v.numel() == 1;
   p.rows.one_value = one;
   Tensor source = one ? contiguous(apart(target, v)) : contiguous(unsettled(p, apart(target, wide)));
   kernels::BadIndex bad;
   if (c.args[3].as_bool())
-    bad = kernel().add_rows(p.rows, t.dtype(), p.data.data(), source.data(), p.offsets.data_as<int64_t>(), p.offsets.numel(), p.size, p.wrap, nullptr, -1);
+    bad = kernel().add_rows(p.rows, t.dtype(), p.data.data(), source.data(), p.offsets.data_as<int64_t>(),
+                            p.offsets.numel(), p.size, p.wrap, nullptr, -1);
   else
-    bad = kernel().assign_rows(p.rows, p.data.data(), source.data(), p.offsets.data_as<int64_t>(), p.offsets.numel(), p.size, p.wrap, int(item_size(t.dtype())));
+    bad = kernel().assign_rows(p.rows, p.data.data(), source.data(), p.offsets.data_as<int64_t>(), p.offsets.numel(),
+                               p.size, p.wrap, int(item_size(t.dtype())));
   if (!bad.ok()) bad_position(bad.value, 0, p.size);
   if (!p.copied) return;
   Tensor merged = target;  // the copy has the dimensions of the target as the plan saw it

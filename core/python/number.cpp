@@ -38,12 +38,14 @@ bool is_number(PyObject* o) {
 
 namespace {
 
+constexpr int kMostOperands = 4;  // of the rows behind operators
+
 // A binary slot. Python gives either operand first; at least one is a tensor.
 PyObject* binary(const Primitive& p, PyObject* a, PyObject* b, bool exchange = false) {
   return guarded([&]() -> PyObject* {
     if (exchange) std::swap(a, b);
     Complex128 room[2];
-    Value args[kMaxParams];
+    Value args[kMostOperands];
     PyObject* operands[2] = {a, b};
     bool asked = false;
     for (int i = 0; i < 2; i++) {
@@ -67,9 +69,9 @@ PyObject* binary(const Primitive& p, PyObject* a, PyObject* b, bool exchange = f
       if (PyErr_Occurred()) throw PythonError();
     }
     for (int i = 2; i < p.param_count; i++) args[i] = p.params[i].fallback;
-    Tensor results[kMaxResults];
-    call(p, args, results);
-    return wrap(std::move(results[0]));
+    Tensor result;
+    call(p, args, &result);
+    return wrap(std::move(result));
   });
 }
 
@@ -80,12 +82,12 @@ PyObject* unary(const Primitive& p, PyObject* a) {
       if (PyObject* result = call_override(op.get(), &a, 1, nullptr)) return result;
       if (PyErr_Occurred()) throw PythonError();
     }
-    Value args[kMaxParams];
+    Value args[kMostOperands];
     args[0] = Value(body_of(a));
     for (int i = 1; i < p.param_count; i++) args[i] = p.params[i].fallback;
-    Tensor results[kMaxResults];
-    call(p, args, results);
-    return wrap(std::move(results[0]));
+    Tensor result;
+    call(p, args, &result);
+    return wrap(std::move(result));
   });
 }
 
@@ -93,7 +95,7 @@ PyObject* in_place(const Primitive& p, PyObject* a, PyObject* b) {
   return guarded([&]() -> PyObject* {
     if (!is_tensor(a)) return Py_NewRef(Py_NotImplemented);
     Complex128 room;
-    Value args[kMaxParams];
+    Value args[kMostOperands];
     args[0] = Value(body_of(a));
     args[1] = is_tensor(b) ? Value(body_of(b)) : number_of(b, room);
     if (args[1].none()) {

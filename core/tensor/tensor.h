@@ -59,6 +59,8 @@ struct Storage : Counted {
   std::atomic<uint32_t> version{0};        // bumped by every in-place change, checked by saved tensors
   void (*free)(void* context) = nullptr;   // null: the block is the allocator's
   void* context = nullptr;
+  bool joined = false;                     // made with its bytes behind this header in one block
+  size_t spare = 0;                        // joined, and the bytes moved out: how many there is room for
 
   void release() { if (drop()) destroy(); }
   void destroy();

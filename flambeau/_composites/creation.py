@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ._primitives import P, Tensor
-from .helpers import cast, error, is_integral, sizes_of
+from .helpers import error, sizes_of
 from .registry import composite
 
 
@@ -43,48 +43,6 @@ def blank_like(
 
 
 # one value
-
-
-@composite(method=False, out=True)
-def zeros(*size: Any, requires_grad: bool = False, names: Any = None, **options: Any) -> Tensor:
-    """A tensor of zeros.
-
-    >>> torch.zeros(2)
-    tensor([0., 0.])
-    """
-    size = options.pop("size", size)
-    return made(P.fill_(blank(sizes_of(size), **options), 0), requires_grad)
-
-
-@composite(method=False, out=True)
-def ones(*size: Any, requires_grad: bool = False, names: Any = None, **options: Any) -> Tensor:
-    """A tensor of ones.
-
-    >>> torch.ones(2, dtype=torch.int64)
-    tensor([1, 1])
-    """
-    size = options.pop("size", size)
-    return made(P.fill_(blank(sizes_of(size), **options), 1), requires_grad)
-
-
-@composite(method=False)
-def ones_like(input: Tensor, *, requires_grad: bool = False, **options: Any) -> Tensor:
-    """Ones in the shape, dtype and layout of input.
-
-    >>> torch.ones_like(torch.tensor([5, 6]))
-    tensor([1, 1])
-    """
-    return made(P.fill_(blank_like(input, **options), 1), requires_grad)
-
-
-@composite(method=False)
-def full_like(input: Tensor, fill_value: Any, *, requires_grad: bool = False, **options: Any) -> Tensor:
-    """One value in the shape, dtype and layout of input.
-
-    >>> torch.full_like(torch.tensor([5., 6.]), 2)
-    tensor([2., 2.])
-    """
-    return made(P.fill_(blank_like(input, **options), fill_value), requires_grad)
 
 
 @composite(method=False)
@@ -186,31 +144,7 @@ def new_full(input: Tensor, size: Any, fill_value: Any, *, requires_grad: bool =
     return made(P.fill_(new_empty(input, size, **options), fill_value), requires_grad)
 
 
-@composite(method=False)
-def scalar_tensor(s: Any, *, requires_grad: bool = False, **options: Any) -> Tensor:
-    """A tensor without dimensions that holds a number, in the default dtype unless told otherwise.
-
-    >>> torch.scalar_tensor(3)
-    tensor(3.)
-    """
-    return made(P.fill_(blank((), **options), s), requires_grad)
-
-
 # layouts
-
-
-@composite(method=False)
-def empty_strided(size: Sequence[int], stride: Sequence[int], *, requires_grad: bool = False, **options: Any) -> Tensor:
-    """An uninitialized tensor with the strides given.
-
-    >>> torch.empty_strided((2, 3), (1, 2)).stride()
-    (1, 2)
-    """
-    if len(size) != len(stride):
-        phrase = f"dimensionality of sizes ({len(size)}) must match dimensionality of strides ({len(stride)})"
-        raise error(RuntimeError, phrase)
-    span = 1 + sum((extent - 1) * step for extent, step in zip(size, stride)) if all(size) else 0
-    return made(P.as_strided(blank((span,), **options), tuple(size), tuple(stride)), requires_grad)
 
 
 @composite(public=False)
@@ -220,7 +154,7 @@ def new_empty_strided(input: Tensor, size: Sequence[int], stride: Sequence[int],
     >>> torch.zeros(1).new_empty_strided((2, 3), (1, 2)).stride()
     (1, 2)
     """
-    return empty_strided(size, stride, **options_of(input, options))
+    return P.empty_strided(size, stride, **options_of(input, options))
 
 
 @composite(method=False)
@@ -251,80 +185,6 @@ def empty_permuted(
 # spaced values
 
 
-@composite(method=False, out=True)
-def linspace(
-    start: Any,
-    end: Any,
-    steps: int,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    layout: Any = None,
-    pin_memory: bool = False,
-    requires_grad: bool = False,
-) -> Tensor:
-    """`steps` values from start to end, both included, equally far apart.
-
-    >>> torch.linspace(0, 1, 3)
-    tensor([0.0000, 0.5000, 1.0000])
-    """
-    return made(cast(spaced(start, end, steps, dtype, "linspace", device), dtype), requires_grad)
-
-
-def spaced(start: Any, end: Any, steps: int, dtype: Any, name: str, device: Any) -> Tensor:
-    """The values of linspace before they are rounded to dtype; they run from both ends towards the middle."""
-    for value in (start, end):
-        if isinstance(value, Tensor) and value.dim():
-            raise error(
-                RuntimeError, f"{name} only supports 0-dimensional start and end tensors, but got {value.dim()}"
-            )
-    if not isinstance(steps, int):
-        phrase = f"{name}() received an invalid combination of arguments - got ({type(start).__name__},"
-        raise error(TypeError, f"{phrase} {type(end).__name__}, {type(steps).__name__})", name, "an integer", steps)
-    if steps < 0:
-        raise error(RuntimeError, "number of steps must be non-negative", name, "steps >= 0", steps)
-    dtype = dtype or spaced_dtype(start, end)
-    if is_integral(dtype):
-        start, end = (cast(x, dtype) if isinstance(x, Tensor) else int(x) for x in (start, end))
-    work = P.float64 if not dtype.is_complex else P.complex128
-    place = P.to(P.arange(steps, device=device), work)
-    start, end = (P.to(x, work) if isinstance(x, Tensor) else x for x in (start, end))
-    step = (end - start) / max(steps - 1, 1)
-    low, high = P.add(P.mul(place, step), start), P.sub(end, P.mul(P.sub(steps - 1, place), step))
-    values = P.where(P.lt(P.to(place, P.float64) if dtype.is_complex else place, steps / 2), low, high)
-    return values if name == "logspace" or is_integral(dtype) else cast(values, dtype)
-
-
-def spaced_dtype(start: Any, end: Any) -> Any:
-    """The default dtype of linspace: complex where an end is."""
-    ends = [x.dtype.is_complex if isinstance(x, Tensor) else isinstance(x, complex) for x in (start, end)]
-    default = P.get_default_dtype()
-    return default.to_complex() if any(ends) else default
-
-
-@composite(method=False, out=True)
-def logspace(
-    start: Any,
-    end: Any,
-    steps: int,
-    base: float = 10.0,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    layout: Any = None,
-    pin_memory: bool = False,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Powers of base whose exponents are equally far apart, from start to end.
-
-    >>> torch.logspace(0, 2, 3)
-    tensor([  1.,  10., 100.])
-    """
-    exponents = spaced(start, end, steps, dtype, "logspace", device)
-    powers = P.pow(base, exponents)
-    return made(cast(powers, dtype or spaced_dtype(start, end)), requires_grad)
-
-
 @composite(name="range", method=False)
 def inclusive_range(start: float = 0, end: float | None = None, step: float = 1, **options: Any) -> Tensor:
     """Values from start to end, end included; arange is to be preferred.
@@ -339,23 +199,6 @@ def inclusive_range(start: float = 0, end: float | None = None, step: float = 1,
     requires_grad, dtype = options.pop("requires_grad", False), options.get("dtype") or P.get_default_dtype()
     place = P.arange(int(math.floor((end - start) / step)) + 1, dtype=P.float64)
     return made(P.to(P.add(P.mul(place, step), start), dtype), requires_grad)
-
-
-@composite(method=False, out=True)
-def eye(n: int, m: int | None = None, *, requires_grad: bool = False, **options: Any) -> Tensor:
-    """A matrix with ones on the diagonal and zeros elsewhere.
-
-    >>> torch.eye(2)
-    tensor([[1., 0.],
-            [0., 1.]])
-    """
-    m = n if m is None else m
-    for extent, label in ((n, "n"), (m, "m")):
-        if extent < 0:
-            raise error(RuntimeError, f"{label} must be greater or equal to 0, got {extent}")
-    result = P.fill_(blank((n, m), **options), 0)
-    P.fill_(P.diagonal(result), 1)
-    return made(result, requires_grad)
 
 
 def triangle(row: int, col: int, offset: int, lower: bool, dtype: Any, device: Any) -> Tensor:

@@ -143,28 +143,6 @@ def bool_mask(mask: Tensor, name: str) -> None:
         raise error(RuntimeError, phrase, name, "a bool mask", mask)
 
 
-@composite(inplace=True)
-def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """input with the elements of source, in order, at the places where the mask is true.
-
-    >>> torch.masked_scatter(torch.zeros(3), torch.tensor([True, False, True]), torch.tensor([1., 2.]))
-    tensor([1., 0., 2.])
-    """
-    bool_mask(mask, "masked_scatter_")
-    if input.dtype != source.dtype:
-        phrase = "masked_scatter: expected self and source to have same dtypes but got"
-        raise error(RuntimeError, f"{phrase} {dtype_name(input.dtype)} and {dtype_name(source.dtype)}")
-    size = broadcast_of(input.shape, mask.shape)
-    mask, source = P.expand(mask, size), P.reshape(source, (-1,))
-    if mask.numel() == 0:
-        return P.clone(P.expand(input, size))
-    order = P.sub(P.cumsum(P.to(P.reshape(mask, (-1,)), P.int64), 0), 1)
-    if source.numel() == 0:
-        source = P.full((1,), 0, dtype=source.dtype, device=source.device)
-    chosen = P.index_select(source, 0, P.clamp_min(order, 0))
-    return P.where(mask, P.view(chosen, size), input)
-
-
 # putting
 
 

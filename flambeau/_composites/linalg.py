@@ -12,7 +12,6 @@ from .helpers import dtype_name, error, is_integral, wrap_dim
 from .matrix import matrix_power
 from .reductions import linalg_norm
 from .registry import composite
-from .sampling import randn
 from .shape import m_adjoint, movedim, real
 
 
@@ -288,7 +287,7 @@ def svd_lowrank(
 
 def range_of(A: Tensor, q: int, niter: int) -> Tensor:
     """An orthonormal basis of q vectors that catches most of what A can produce."""
-    basis = P.linalg_qr(P.matmul(A, randn((A.shape[-1], q), dtype=A.dtype, device=A.device)))[0]
+    basis = P.linalg_qr(P.matmul(A, P.randn((A.shape[-1], q), dtype=A.dtype, device=A.device)))[0]
     for _ in range(niter):
         basis = P.linalg_qr(P.matmul(m_adjoint(A), basis))[0]
         basis = P.linalg_qr(P.matmul(A, basis))[0]

@@ -11,7 +11,7 @@ from typing import Any
 
 from ._primitives import P, Tensor
 from .helpers import as_floating, cast, error, is_integral, wrap_dims
-from .reductions import p_norm, place_of_median, root
+from .reductions import p_norm, root
 from .registry import composite
 
 Dims = Any
@@ -188,10 +188,10 @@ def median(
     if input.dim() == 0:
         return filled(input, mask, math.nan)
     if mask is None:
-        return P.median(input, dim, keepdim)[0]
+        return P.median_dim(input, dim, keepdim)[0]
     if is_integral(input.dtype):
         raise error(ValueError, f"masked median: no way to mark what is left out in {input.dtype}")
-    return place_of_median(filled(input, mask, math.nan), keepdim, dims_of(input, dim)[0])[0]
+    return P.nanmedian_dim(filled(input, mask, math.nan), dims_of(input, dim)[0], keepdim)[0]
 
 
 @masked

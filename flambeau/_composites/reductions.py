@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from ._primitives import P, Tensor
-from .helpers import (
-    cast,
-    describe,
-    dtype_name,
-    error,
-    is_integral,
-    require_tensor,
-    wrap_dim,
-    wrap_dims,
-)
+from .helpers import cast, describe, dtype_name, error, is_integral, require_tensor, wrap_dim, wrap_dims
 from .registry import composite
 
 Dims = Any
@@ -145,20 +136,14 @@ def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: An
     return P.div(total, P.to(count, total.dtype))
 
 
-class ValuesIndices(NamedTuple):
-    """Values along a dimension and the places where they stand."""
+@composite(out=True)
+def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The middle element, the lower of two; with a dimension also its place. nan wins over everything.
 
-    values: Any
-    indices: Any
-
-
-def place_of_median(input: Tensor, keepdim: bool, dim: int) -> tuple[Tensor, Tensor]:
-    """The lower median along a dimension of the elements that are not nan, and its place."""
-    values, indices = P.sort(input, dim)
-    count = P.sum(P.logical_not(P.isnan(input)), dim, True)
-    middle = P.clamp_min(P.floor_divide(P.sub(count, 1), 2), 0)
-    found = P.gather(values, dim, middle), P.gather(indices, dim, middle)
-    return found if keepdim else (P.squeeze(found[0], dim), P.squeeze(found[1], dim))
+    >>> torch.median(torch.tensor([3, 1, 2, 4]))
+    tensor(2)
+    """
+    return P.median_all(input) if dim is None else P.median_dim(input, dim, keepdim)
 
 
 @composite(out=True)
@@ -168,35 +153,7 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> A
     >>> torch.nanmedian(torch.tensor([3., float("nan"), 1.]))
     tensor(1.)
     """
-    if dim is None:
-        return median(input) if input.numel() == 0 else place_of_median(P.reshape(input, (-1,)), False, 0)[0]
-    if input.dim() == 0:
-        return ValuesIndices(P.clone(input), P.full((), 0, dtype=P.int64, device=input.device))
-    dim = wrap_dim(dim, input.dim())
-    nonempty_along(input, dim, "nanmedian")
-    return ValuesIndices(*place_of_median(input, keepdim, dim))
-
-
-@composite(out=True)
-def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The middle element, the lower of two; with a dimension also its place. nan wins over everything.
-
-    >>> torch.median(torch.tensor([3, 1, 2, 4]))
-    tensor(2)
-    """
-    if dim is not None:
-        return P.median(input, dim, keepdim)
-    if input.numel() == 0:
-        value = math.nan if input.dtype.is_floating_point else -(2**63) if input.dtype == P.int64 else 0
-        return P.full((), value, dtype=input.dtype, device=input.device)
-    return P.median(P.reshape(input, (-1,)), 0, False)[0]
-
-
-def nonempty_along(input: Tensor, dim: int, name: str) -> None:
-    """Raises where the dimension to be searched is empty."""
-    if input.dim() and input.shape[dim] == 0:
-        phrase = f"{name}(): Expected reduction dim {dim} to have non-zero size."
-        raise error(IndexError, phrase, name, "a dimension that is not empty", input)
+    return P.nanmedian_all(input) if dim is None else P.nanmedian_dim(input, dim, keepdim)
 
 
 # counting and norms

@@ -285,8 +285,6 @@ builtin_range = range
 
 def edges_for(values: Tensor, bins: Any, limits: Sequence[float] | None) -> Tensor:
     """The edges of a histogram in one dimension."""
-    from .creation import linspace
-
     if isinstance(bins, Tensor):
         return bins
     if bins <= 0:
@@ -302,7 +300,7 @@ def edges_for(values: Tensor, bins: Any, limits: Sequence[float] | None) -> Tens
     if low > high:
         raise error(RuntimeError, f"torch.histogramdd(): min should not exceed max, but got min {low} max {high}")
     low, high = (low - 0.5, high + 0.5) if low == high else (low, high)
-    return linspace(low, high, bins + 1, dtype=values.dtype)
+    return P.linspace(low, high, bins + 1, dtype=values.dtype)
 
 
 # differences and integrals

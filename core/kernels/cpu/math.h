@@ -203,6 +203,7 @@ FLAMBEAU_INLINE V reduce_trig(V x, Bits<V>& n) {
   return ((x - k * constant<V>(0x1.921fb54000000p+0)) - k * constant<V>(0x1.10b4610000000p-30)) -
          k * constant<V>(0x1.a62633145c06ep-58);
 }
+// Lane by lane: what one element gives may not depend on its neighbours, some of which are padding.
 template <class V> FLAMBEAU_INLINE auto beyond_trig(V x) { return !(abs(x) < constant<V>(kTrigLimit<V>)); }
 
 template <class V>
@@ -215,23 +216,26 @@ FLAMBEAU_INLINE V sin_shifted(V x, int quarter) {  // sin(x + quarter pi/2)
 }
 template <class V>
 FLAMBEAU_INLINE V sin(V x) {
+  const V result = select(x == V{}, x, sin_shifted(x, 0));
   if (any(beyond_trig(x))) [[unlikely]]
-    return each_lane(x, [](auto a) { return std::sin(a); });
-  return select(x == V{}, x, sin_shifted(x, 0));
+    return select(beyond_trig(x), each_lane(x, [](auto a) { return std::sin(a); }), result);
+  return result;
 }
 template <class V>
 FLAMBEAU_INLINE V cos(V x) {
+  const V result = sin_shifted(x, 1);
   if (any(beyond_trig(x))) [[unlikely]]
-    return each_lane(x, [](auto a) { return std::cos(a); });
-  return sin_shifted(x, 1);
+    return select(beyond_trig(x), each_lane(x, [](auto a) { return std::cos(a); }), result);
+  return result;
 }
 inline F64 tan(F64 x) {
-  if (any(beyond_trig(x))) [[unlikely]]
-    return each_lane(x, [](double a) { return std::tan(a); });
   Bits<F64> n;
   const F64 r = reduce_trig(x, n), z = r * r, s = sin_kernel(r, z), c = cos_kernel(z);
   const auto odd = (n & 1) != 0;
-  return select(x == F64{}, x, select(odd, -c, s) / select(odd, s, c));
+  const F64 result = select(x == F64{}, x, select(odd, -c, s) / select(odd, s, c));
+  if (any(beyond_trig(x))) [[unlikely]]
+    return select(beyond_trig(x), each_lane(x, [](double a) { return std::tan(a); }), result);
+  return result;
 }
 
 FLAMBEAU_INLINE F64 atan_kernel(F64 x) {  // |x| <= tan(pi/8)
@@ -401,10 +405,13 @@ inline F64 pow_general(F64 x, F64 y) {
 }
 template <class V>
 FLAMBEAU_INLINE V pow_float(V x, V y) {
-  if (all(y == constant<V>(2))) return x * x;
-  if (all(y == constant<V>(3))) return x * x * x;
-  if (all(y == constant<V>(-1))) return constant<V>(1) / x;
-  return pow_general(x, y);
+  const auto two = y == constant<V>(2), three = y == constant<V>(3), inverse = y == constant<V>(-1);
+  if (all(two)) return x * x;
+  if (all(three)) return x * x * x;
+  if (all(inverse)) return constant<V>(1) / x;
+  const V result = pow_general(x, y);
+  if (!any(two | three | inverse)) return result;
+  return select(two, x * x, select(three, x * x * x, select(inverse, constant<V>(1) / x, result)));
 }
 
 // ---- float32 by way of float64 ---------------------------------------------------------------------------------------

@@ -1,0 +1,30 @@
+"""Scans: running sums, products, extremes and logarithms of sums of exponentials along a dimension."""
+
+from __future__ import annotations
+
+from rows.formula import P
+from rows.row import ALL, BOOL, COMPLEX, FLOAT, REAL, row
+
+
+def scan(name: str, schema: str, grad=None, **says) -> None:
+    row(name, schema, says.pop("dtypes", ALL), cls="scan", grad=grad, **({"inplace": False} | says))
+
+
+scan("cumsum", "input, dim: int, *, dtype: dtype? = None", lambda g, dim: P.cumsum_back(g, dim), linear=("input",), inplace=True,
+    fails="cumsum(ones(2), 5)",
+    doc="The sum of every element and all before it along `dim`; integers add up as int64.")
+scan("cumsum_back", "input, dim: int", lambda g, dim: P.cumsum(g, dim), linear=("input",), function=False, method=False,
+    fails="_ops.cumsum_back(ones(2), 5)",
+    doc="The sum of every element and all behind it along `dim`.")
+scan("cumprod", "input, dim: int, *, dtype: dtype? = None", vjp="cumprod", saves=("input", "result"), inplace=True,
+    fails="cumprod(ones(2), 5)",
+    doc="The product of every element and all before it along `dim`; integers multiply as int64.")
+scan("cummax", "input, dim: int", lambda g, input, dim, indices: P.gather_backward(g, input.shape, dim, indices), dtypes=REAL | BOOL,
+    outputs=("values", "indices"), fails="cummax(ones(2), 5)",
+    doc="The greatest element so far along `dim`, and where it was last.")
+scan("cummin", "input, dim: int", lambda g, input, dim, indices: P.gather_backward(g, input.shape, dim, indices), dtypes=REAL | BOOL,
+    outputs=("values", "indices"), fails="cummin(ones(2), 5)",
+    doc="The least element so far along `dim`, and where it was last.")
+scan("logcumsumexp", "input, dim: int", vjp="logcumsumexp", saves=("input", "result"), dtypes=FLOAT | COMPLEX,
+    fails="logcumsumexp(ones(2), 5)",
+    doc="log(sum(exp(x))) over every element and all before it along `dim`, without overflow.")
