@@ -318,6 +318,15 @@ PyObject* py_continued(PyObject*, PyObject* args) {
   });
 }
 
+PyObject* py_increment_version(PyObject*, PyObject* o) {
+  return guarded([&]() -> PyObject* {
+    if (!is_tensor(o)) raise(PyExc_TypeError, "increment_version expects a Tensor");
+    if (body_of(o)->inference) raise(PyExc_RuntimeError, "Inference tensors do not track version counter.");
+    bump_version(body_of(o));
+    Py_RETURN_NONE;
+  });
+}
+
 // ---- running ----
 std::vector<Tensor> tensors_in(PyObject* tuple) {
   std::vector<Tensor> list;
@@ -435,6 +444,7 @@ PyMethodDef functions[] = {
     {"pop_saved_hooks", pop_saved_hooks, METH_NOARGS, nullptr},
     {"top_saved_hooks", top_saved_hooks, METH_NOARGS, nullptr},
     {"continued", py_continued, METH_VARARGS, nullptr},
+    {"increment_version", py_increment_version, METH_O, nullptr},
     {"is_grad_enabled", is_grad_enabled, METH_NOARGS, "Whether operations are recorded."},
     {"set_grad_enabled", set_grad_enabled, METH_O, nullptr},
     {"is_inference_mode_enabled", is_inference, METH_NOARGS, "Whether inference_mode is on."},
