@@ -345,13 +345,6 @@ def __reversed__(self: Tensor) -> Tensor:
     return self if self.dim() == 0 else self.flip(0)
 
 
-def view(self: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
-    """The same memory under another shape, or read as another element type."""
-    if dtype is not None or (len(shape) == 1 and isinstance(shape[0], _C.dtype)):
-        return P.view_dtype(self, dtype or shape[0])
-    return P.view(self, *shape)
-
-
 # ---- overrides ----
 
 
@@ -412,7 +405,7 @@ def install() -> None:
     names = ("to", "cpu", "cuda", "numpy", "__array__", "__array_wrap__", "tolist", "__dlpack__", "__dlpack_device__", "__repr__",
              "__format__", "backward", "register_hook", "register_post_accumulate_grad_hook", "__deepcopy__", "__reduce_ex__",
              "untyped_storage", "set_", "is_shared", "share_memory_", "new_tensor", "dim_order", "__dir__", "__setstate__",
-             "__reversed__", "view")  # fmt: skip
+             "__reversed__")  # fmt: skip
     for name in names:
         setattr(Tensor, name, globals()[name])
     Tensor.type = element_type

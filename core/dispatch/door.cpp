@@ -138,6 +138,8 @@ void call_out(const Primitive& p, Value* args, Tensor* out) {
   if (wants_grad && state.grad_enabled && p.differentiable)
     fail(ErrorKind::Runtime, p.name, "(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.");
   Call c{p, args};
+  Tensor stash[kMaxResults];
+  c.stash = stash;
   c.given = true;
   for (int i = 0; i < p.result_count; i++) c.results[i] = out[i];
   run(c);
@@ -160,6 +162,8 @@ Tensor call_in_place(const Primitive& p, Value* args) {
   bool record = state.grad_enabled && seen.grad;
   OwnedValue original;
   Call c{p, args};
+  Tensor stash[kMaxResults];
+  c.stash = stash;
   c.given = c.in_place = true;
   c.results[0] = target;
   if (record || target->inference) layers.check_in_place(p, target);

@@ -28,7 +28,7 @@ void check_option(const Primitive& p, int operand, const Value& v, DType type) {
 DType compute_type(const Call& c, const Elementwise& e) {
   const Primitive& p = c.primitive;
   DType first = DType::Bool;
-  bool all_same = true, seen = false, real = false, imaginary = false;
+  bool all_same = true, seen = false, real = false, complex = false;
   uint32_t options = 0;
   for (int i = 0; i < e.operands; i++) {
     const Value& v = c.args[i];
@@ -39,11 +39,12 @@ DType compute_type(const Call& c, const Elementwise& e) {
       seen = true;
     } else if (v.is_number()) {
       if (is_option(p, i)) options |= 1u << i;
-      else (v.kind == Kind::Complex ? imaginary : real) |= v.kind == Kind::Complex || v.kind == Kind::Double;
+      else if (v.kind == Kind::Complex) complex = true;
+      else real = real || v.kind == Kind::Double;
     }
   }
   // A number lifts the tensors' type only to another category.
-  if (!seen || (imaginary && !is_complex(first)) || (real && is_integral(first)) || is_bool(first)) all_same = false;
+  if (!seen || is_bool(first) || (real && is_integral(first)) || (complex && !is_complex(first))) all_same = false;
   DType type = first;
   if (e.promote != Promote::None && !all_same) {
     Value operands[kMaxParams];

@@ -171,7 +171,14 @@ PyObject* init_subclass(PyObject* cls, PyObject*, PyObject*) {
   Py_RETURN_NONE;
 }
 
+// The state that copying and pickling carry: the attributes.
+PyObject* module_getstate(PyObject* self, PyObject*) {
+  PyObject* state = dict_of(self);
+  return state ? Py_NewRef(state) : PyDict_New();
+}
+
 PyMethodDef module_methods[] = {
+    {"__getstate__", module_getstate, METH_NOARGS, nullptr},
     {"__getattr__", module_getattr, METH_O, "A parameter, buffer or submodule by its name."},
     {"__init_subclass__", method(init_subclass), METH_CLASS | METH_VARARGS | METH_KEYWORDS, nullptr},
     {}};

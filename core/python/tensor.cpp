@@ -1,4 +1,5 @@
 // Attributes of Tensor, and the methods that are about the tensor itself rather than its elements.
+#include "autograd/levels.h"
 #include "python/python.h"
 #include "tensor/copy.h"
 
@@ -26,6 +27,8 @@ int set_requires_grad(PyObject* o, PyObject* value, void*) {
     TensorBody* t = body(o);
     int wanted = value ? PyObject_IsTrue(value) : 0;
     ok(wanted);
+    if (t->keys & kBatched && wanted)
+      raise(PyExc_RuntimeError, "You are attempting to call Tensor.requires_grad_() (or perhaps using torch.autograd.functional.* APIs) inside of a function being transformed by a functorch transform. This is unsupported, please attempt to use the functorch transforms (e.g. grad, vjp, jacrev, jacfwd, hessian) or call requires_grad_() outside of a function being transformed instead.");
     if (wanted && !is_differentiable(t->dtype))
       raise(PyExc_RuntimeError, "only Tensors of floating point and complex dtype can require gradients");
     if (!is_leaf(t)) {
@@ -66,7 +69,7 @@ int set_grad(PyObject* o, PyObject* value, void*) {
 }
 PyObject* get_data(PyObject* o, void*) {
   return guarded([&] {
-    Tensor t = detached(tensor_of(o));
+    Tensor t = body(o)->keys ? detached_fully(tensor_of(o)) : detached(tensor_of(o));
     t->untracked = true;
     return wrap(t);
   });
@@ -111,6 +114,31 @@ PyObject* m_stride(PyObject* o, PyObject* const* args, Py_ssize_t n) {
     return tuple;
   });
 }
+// view(sizes...), view(sizes) or view(dtype).
+PyObject* m_view(PyObject* o, PyObject* const* args, Py_ssize_t n, PyObject* names) {
+  return guarded([&]() -> PyObject* {
+    Py_ssize_t total = n + (names ? PyTuple_GET_SIZE(names) : 0);
+    if (overrides(o)) [[unlikely]] {
+      std::vector<PyObject*> all{o};
+      all.insert(all.end(), args, args + total);
+      static PyObject* self_method = PyObject_GetAttrString(reinterpret_cast<PyObject*>(&TensorType), "view");
+      if (PyObject* result = call_override(self_method, all.data(), size_t(n + 1), names)) return result;
+      if (PyErr_Occurred()) throw PythonError();
+    }
+    if (total == 1 && is_dtype(args[0])) return wrap(ops::view_dtype(Value(body(o)), dtype_of_object(args[0])));
+    if (total == 1 && !PyIndex_Check(args[0])) return wrap(ops::view(Value(body(o)), ints_of(args[0], "view(): argument 'size' must be tuple of ints")));
+    Dims sizes;
+    for (Py_ssize_t i = 0; i < total; i++) {
+      Object number(PyFloat_Check(args[i]) ? nullptr : PyNumber_Index(args[i]));
+      if (!number) {
+        PyErr_Clear();
+        raise(PyExc_TypeError, str("view(): argument 'size' (position ", i + 1, ") must be int, not ", Py_TYPE(args[i])->tp_name));
+      }
+      sizes.push_back(PyLong_AsLongLong(number.get()));
+    }
+    return wrap(ops::view(Value(body(o)), sizes));
+  });
+}
 PyObject* m_dim(PyObject* o, PyObject*) { return PyLong_FromLong(body(o)->dim); }
 PyObject* m_numel(PyObject* o, PyObject*) { return PyLong_FromLongLong(body(o)->numel); }
 PyObject* m_element_size(PyObject* o, PyObject*) { return PyLong_FromSize_t(item_size(body(o)->dtype)); }
@@ -145,7 +173,7 @@ PyObject* m_item(PyObject* o, PyObject*) {
 }
 PyObject* m_detach(PyObject* o, PyObject*) {
   return guarded([&] {
-    return wrap(detached(tensor_of(o)));
+    return wrap(body(o)->keys ? detached_fully(tensor_of(o)) : detached(tensor_of(o)));
   });
 }
 PyObject* m_detach_(PyObject* o, PyObject*) {
@@ -236,6 +264,7 @@ PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
 PyMethodDef tensor_methods[] = {
     {"size", method(m_size), METH_FASTCALL | METH_KEYWORDS, "size(dim=None): the shape, or one extent."},
     {"stride", method(m_stride), METH_FASTCALL, "stride(dim=None): steps between neighbours, in elements."},
+    {"view", method(m_view), METH_FASTCALL | METH_KEYWORDS, "The same memory under another shape, or read as another element type."},
     {"dim", m_dim, METH_NOARGS, "The number of dimensions."},
     {"ndimension", m_dim, METH_NOARGS, "The number of dimensions."},
     {"numel", m_numel, METH_NOARGS, "The number of elements."},
@@ -264,6 +293,7 @@ PyMethodDef tensor_methods[] = {
 
 PyObject* get_grad_fn(PyObject* o, void*);
 PyGetSetDef tensor_getset[] = {
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
     {"shape", get_shape, nullptr, "The extents, as a Size.", nullptr},
     {"dtype", get_dtype, nullptr, "The element type.", nullptr},
     {"device", get_device, nullptr, "Where the memory is.", nullptr},
