@@ -5,7 +5,7 @@ from __future__ import annotations
 from rows.row import FLOAT, row
 
 row("attention_kernel", "query, key, value, attn_mask: Tensor?, is_causal: bool, scale: float", frozenset(["float32"]), cls="kernel",
-    vjp="attention_kernel", saves=("query", "key", "value", "attn_mask", "output", "logsumexp"), outputs=("output", "logsumexp"),
+    half=False, auxiliary="logsumexp", vjp="attention_kernel", saves=("query", "key", "value", "attn_mask", "output", "logsumexp"), outputs=("output", "logsumexp"),
     function=False, method=False, inplace=False,
     fails="_ops.attention_kernel(ones(2), ones(2), ones(2), None, False, 1.0)",
     samples=(

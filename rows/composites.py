@@ -5,11 +5,11 @@ They pass the door unseen: only the primitives that they call are recorded, batc
 
 from __future__ import annotations
 
-from rows.row import ALL, row
+from rows.row import ALL, NUMBER, row
 
 
 def composite(name: str, schema: str, **says) -> None:
-    row(name, schema, ALL, cls="composite", **({"inplace": False} | says))
+    row(name, schema, says.pop("dtypes", ALL), cls="composite", **({"inplace": False} | says))
 
 
 composite("reshape", "input, shape: ints", fails="reshape(ones(3), (2,))",
@@ -28,7 +28,7 @@ composite("zeros_like", "input, *, dtype: dtype? = None", fails="zeros_like(3)",
     samples="zeros_like(x(2, 3))",
     reference="np.zeros_like(input)",
     doc="Zeros of the shape of the input, and of its type unless `dtype` names another.")
-composite("matmul", "input, other", fails="matmul(ones(2, 3), ones(2, 3))",
+composite("matmul", "input, other", dtypes=NUMBER, fails="matmul(ones(2, 3), ones(2, 3))",
     samples=(
         "matmul(x(3), x(3))",
         "matmul(x(2, 3), x(3))",

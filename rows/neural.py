@@ -32,7 +32,7 @@ kernel("log_softmax", "input, dim: int, dtype: dtype? = None", saves="result", f
     doc="The logarithm of softmax along `dim`, without overflow.")
 kernel("class_cross_entropy",
     "input, target, weight: Tensor? = None, reduction: int = 1, ignore_index: int = -100, label_smoothing: float = 0.0",
-    outputs=("loss", "logsumexp", "total_weight"), saves=("input", "target", "weight", "logsumexp", "total_weight"), hidden=True,
+    outputs=("loss", "logsumexp", "total_weight"), auxiliary=("logsumexp", "total_weight"), saves=("input", "target", "weight", "logsumexp", "total_weight"), hidden=True,
     fails="_ops.class_cross_entropy(ones(2, 3), tensor([0, 5]))",
     samples=(
         "class_cross_entropy(x(3, 4), whole(4, 3))",
@@ -40,7 +40,7 @@ kernel("class_cross_entropy",
     ),
     doc="Cross entropy of rows of scores (rows, classes) against class numbers (rows); reduction 0 none, 1 mean, 2 sum.")
 kernel("class_nll", "input, target, weight: Tensor? = None, reduction: int = 1, ignore_index: int = -100",
-    outputs=("loss", "total_weight"), saves=("target", "weight", "total_weight"), hidden=True,
+    outputs=("loss", "total_weight"), auxiliary="total_weight", saves=("target", "weight", "total_weight"), hidden=True,
     fails="_ops.class_nll(ones(2, 3), tensor([0, 5]))",
     samples=(
         "class_nll(x(3, 4), whole(4, 3))",
@@ -68,22 +68,22 @@ composite("nll_loss_nd", "input, target, weight: Tensor? = None, reduction: int 
 
 # ---- normalisation ----
 kernel("layer_norm_kernel", "input, normalized_shape: ints, weight: Tensor? = None, bias: Tensor? = None, eps: float = 1e-5",
-    outputs=("output", "mean", "rstd"), saves=("input", "weight", "mean", "rstd"), hidden=True,
+    outputs=("output", "mean", "rstd"), auxiliary=("mean", "rstd"), saves=("input", "weight", "mean", "rstd"), hidden=True,
     fails="_ops.layer_norm_kernel(ones(2, 3), (4,))",
     samples=("layer_norm_kernel(x(3, 4), (4,), x(4), x(4))", "layer_norm_kernel(x(2, 3, 4), (3, 4))"),
     doc="Normalises over the last dimensions to mean 0 and variance 1, then scales and shifts (Ba, Kiros, Hinton 2016).")
 kernel("rms_norm_kernel", "input, normalized_shape: ints, weight: Tensor? = None, eps: float? = None",
-    outputs=("output", "rstd"), saves=("input", "weight", "rstd"), hidden=True, fails="_ops.rms_norm_kernel(ones(2, 3), (4,))",
+    outputs=("output", "rstd"), auxiliary="rstd", saves=("input", "weight", "rstd"), hidden=True, fails="_ops.rms_norm_kernel(ones(2, 3), (4,))",
     samples="rms_norm_kernel(x(3, 4), (4,), x(4), 1e-5)",
     doc="Divides by the root mean square over the last dimensions, then scales (Zhang and Sennrich 2019).")
 kernel("group_norm_kernel", "input, num_groups: int, weight: Tensor? = None, bias: Tensor? = None, eps: float = 1e-5",
-    outputs=("output", "mean", "rstd"), saves=("input", "weight", "mean", "rstd"), hidden=True,
+    outputs=("output", "mean", "rstd"), auxiliary=("mean", "rstd"), saves=("input", "weight", "mean", "rstd"), hidden=True,
     fails="_ops.group_norm_kernel(ones(2, 3), 2)",
     samples="group_norm_kernel(x(2, 4, 3), 2, x(4), x(4))",
     doc="Normalises each group of channels of each sample (Wu and He 2018).")
 kernel("batch_norm_kernel",
     "input, weight: Tensor?, bias: Tensor?, running_mean: Tensor?, running_var: Tensor?, training: bool, momentum: float, eps: float",
-    outputs=("output", "mean", "rstd"), saves=("input", "weight", "mean", "rstd"), hidden=True,
+    outputs=("output", "mean", "rstd"), auxiliary=("mean", "rstd"), saves=("input", "weight", "mean", "rstd"), hidden=True,
     fails="_ops.batch_norm_kernel(ones(3), None, None, None, None, True, 0.1, 1e-5)",
     samples="batch_norm_kernel(x(4, 3), x(3), x(3), None, None, True, 0.1, 1e-5)",
     doc="Normalises each channel over the batch (training) or by running statistics (Ioffe and Szegedy 2015).")
@@ -128,14 +128,14 @@ kernel("convolution_input_grad", "grad, weight, *, size: ints, " + CONVOLUTION, 
     dtypes=FLOAT | COMPLEX, saves=("grad", "weight"), bilinear=("grad", "weight"), hidden=True,
     fails="_ops.convolution_input_grad(ones(1), ones(1), size=1, stride=1, padding=0, dilation=1, groups=1)",
     samples=(
-        "convolution_input_grad(x(1, 2, 3, 4), x(2, 1, 3, 2), size=(5, 6), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2)",
+        "convolution_input_grad(x(1, 2, 3, 4), x(2, 1, 3, 2), size=(1, 2, 5, 6), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2)",
     ),
     doc="The transpose of convolution in its input: also the transposed convolution.")
 kernel("convolution_weight_grad", "grad, input, *, size: ints, " + CONVOLUTION, cls="contraction",
     dtypes=FLOAT | COMPLEX, saves=("grad", "input"), bilinear=("grad", "input"), hidden=True,
     fails="_ops.convolution_weight_grad(ones(1), ones(1), size=1, stride=1, padding=0, dilation=1, groups=1)",
     samples=(
-        "convolution_weight_grad(x(1, 2, 3, 4), x(1, 2, 5, 6), size=(3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2)",
+        "convolution_weight_grad(x(1, 2, 3, 4), x(1, 2, 5, 6), size=(2, 1, 3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2)",
     ),
     doc="The transpose of convolution in its weight.")
 for d in (1, 2, 3):

@@ -46,7 +46,7 @@ factory("rand", "size: ints, *, dtype: dtype? = None", dtypes=FLOAT | COMPLEX, f
     doc="A tensor of uniform numbers of [0, 1).")
 factory("randn", "size: ints, *, dtype: dtype? = None", dtypes=FLOAT | COMPLEX, fails="randn(-1)",
     doc="A tensor of normal numbers of mean 0 and variance 1.")
-random("randint", "low: int, high: int, size: ints, *, dtype: dtype? = None", method=False, dtypes=REAL | BOOL, fails="randint(3, 1, (2,))",
+random("randint", "low: int, high: int, size: ints, *, dtype: dtype? = None", method=False, dtypes=REAL | BOOL, fails="_ops.randint(3, 1, (2,))",
     doc="A tensor of integers of [low, high), int64 unless `dtype` names another type.")
 factory("randperm", "n: int, *, dtype: dtype? = None", dtypes=INTEGRAL | FLOAT, fails="randperm(-1)",
     doc="The numbers from 0 to n - 1 in random order: int64.")

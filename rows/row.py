@@ -102,6 +102,8 @@ class Row:
     domain: tuple | None = None  # (low, high) for each operand: where sample inputs avoid kinks and poles
     samples: tuple[str, ...] = ()  # calls to try, in the words of tests/rows/sampling.py
     fails: tuple[str, ...] = ()
+    half: bool = True  # the types of half width are computed in float32; False: they are refused
+    auxiliary: tuple[str, ...] = ()  # outputs that only the gradient reads: they have no gradient of their own
     by_layout: bool = False  # the result depends on how the input lies in memory: tests give it contiguous inputs only
     reference: str | Callable | None = None
     tolerance: dict | None = None
@@ -170,7 +172,7 @@ def row(name: str, schema: str, dtypes: frozenset[str], *, cls: str, **says: Any
     while frame.f_globals.get("__name__") == __name__:
         frame = frame.f_back
     place = dict(file=frame.f_globals.get("__name__", "?").rpartition(".")[2], line=frame.f_lineno)
-    for key in ("aliases", "samples", "fails", "linear", "bilinear", "saves"):
+    for key in ("aliases", "samples", "fails", "linear", "bilinear", "saves", "auxiliary"):
         if isinstance(says.get(key), str):
             says[key] = (says[key],)
     try:

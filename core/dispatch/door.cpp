@@ -37,9 +37,10 @@ Seen look(const Primitive& p, const Value* args) {
   return seen;
 }
 
-// Brings what the entry computed into the tensors that the caller gave.
-void fill_given(Call& c) {
+// Brings what the entry computed into the tensors that the caller gave, also where the entry took no notice of them.
+void fill_given(Call& c, const Tensor* given, int count) {
   for (int i = 0; i < c.primitive.result_count; i++) {
+    if (i < count && given[i] && !c.stash[i] && !(c.results[i] == given[i])) c.stash[i] = given[i];
     if (!c.stash[i]) continue;
     Tensor computed = std::move(c.results[i]), target = std::move(c.stash[i]);
     if (!can_cast(computed.dtype(), target.dtype()))
@@ -142,7 +143,7 @@ void call_out(const Primitive& p, Value* args, Tensor* out) {
   c.given = true;
   for (int i = 0; i < p.result_count; i++) c.results[i] = out[i];
   run(c);
-  fill_given(c);
+  fill_given(c, out, p.result_count);
   for (int i = 0; i < p.result_count; i++) {
     if (out[i]) bump_version(out[i].get());
     else out[i] = std::move(c.results[i]);
@@ -169,7 +170,7 @@ Tensor call_in_place(const Primitive& p, Value* args) {
   record = record && p.differentiable && layers.any_requires_grad(p, args);
   if (record) layers.prepare_in_place(c, original);
   run(c);
-  fill_given(c);
+  fill_given(c, &target, 1);
   bump_version(target.get());
   if (record) layers.record_in_place(c, original);
   return target;

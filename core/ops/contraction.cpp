@@ -6,15 +6,19 @@ namespace flambeau {
 
 namespace {
 
-// The matrices of the last two dimensions as gemm wants them: one of the two strides is 1, else a copy.
-Tensor with_unit_stride(const Tensor& t) {
+// The matrices of the last two dimensions as gemm wants them: one stride is 1, and the other, the leading dimension, at
+// least the extent along the first; else a copy. The stride of an extent of 1 says nothing, so it is chosen to fit.
+Tensor with_leading_dimension(const Tensor& t, int64_t& row, int64_t& col) {
   int d = t.dim();
-  bool unit = (t.stride(d - 1) == 1 || t.size(d - 1) <= 1) || (t.stride(d - 2) == 1 || t.size(d - 2) <= 1);
-  bool forward = t.stride(d - 1) > 0 || t.size(d - 1) <= 1;
-  if (!unit || !forward) return contiguous(t);
-  // A broadcast row or column (stride 0) is no matrix with a leading dimension.
-  if ((t.stride(d - 1) == 0 && t.size(d - 1) > 1) || (t.stride(d - 2) == 0 && t.size(d - 2) > 1)) return contiguous(t);
-  return t;
+  int64_t rows = t.size(d - 2), cols = t.size(d - 1);
+  row = t.stride(d - 2);
+  col = t.stride(d - 1);
+  if (cols <= 1) col = 1;
+  if (rows <= 1) row = col == 1 ? std::max<int64_t>(cols, 1) : 1;
+  if ((col == 1 && row >= cols) || (row == 1 && col >= rows)) return t;
+  row = cols;
+  col = 1;
+  return contiguous(t);
 }
 
 void check_types(const char* name, const Tensor& a, const Tensor& b) {
@@ -37,8 +41,8 @@ void check_product(const char* name, const Tensor& a, const Tensor& b) {
 
 void multiply(const Tensor& out, const Tensor& a, const Tensor& b, const Tensor& bias, Complex128 alpha, Complex128 beta) {
   if (!out.numel()) return;
-  Tensor x = with_unit_stride(a), y = with_unit_stride(b);
   kernels::Gemm g;
+  Tensor x = with_leading_dimension(a, g.a_row, g.a_col), y = with_leading_dimension(b, g.b_row, g.b_col);
   int d = x.dim();
   g.batch = d == 3 ? out.size(0) : 1;
   g.m = x.size(d - 2);
@@ -47,10 +51,6 @@ void multiply(const Tensor& out, const Tensor& a, const Tensor& b, const Tensor&
   g.a = x.data();
   g.b = y.data();
   g.c = out.data();
-  g.a_row = x.stride(d - 2);
-  g.a_col = x.stride(d - 1);
-  g.b_row = y.stride(d - 2);
-  g.b_col = y.stride(d - 1);
   g.c_row = g.n;
   if (d == 3) {
     g.a_batch = x.size(0) == 1 ? 0 : x.stride(0);

@@ -185,7 +185,7 @@ void clone(Call& c) {
     c.results[0] = empty_strided(t.sizes(), strides, t.dtype());
     return copy_into(c.results[0], t);
   }
-  if (!c.results[0]) c.results[0] = empty_like(t);
+  c.results[0] = empty_like(t);
   copy_into(c.results[0], t);
 }
 
@@ -280,9 +280,12 @@ void sum_to_size(Call& c) {
     else ok = size[size_t(i - shift)] == t.size(i);
   }
   if (!ok) fail(ErrorKind::Runtime, "size {", text_of(size), "} is not expandable to size {", text_of(t.sizes()), "}.");
-  Tensor summed = dims.empty() ? clone_data(t) : ops::cast(ops::sum(t, dims, true), t.dtype());
-  if (!summed.contiguous()) summed = contiguous(summed);  // a copy keeps the order of strides
-  c.results[0] = make_view(summed, size, contiguous_strides(size), 0);
+  if (dims.empty()) {
+    c.results[0] = clone_data(t);
+    return;
+  }
+  Tensor summed = contiguous(ops::cast(ops::sum(t, dims, true), t.dtype()));
+  c.results[0] = make_view(summed, size, contiguous_strides(size), summed.offset());
 }
 
 void select_backward(Call& c) {

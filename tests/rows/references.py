@@ -138,6 +138,10 @@ def unique(x):
     return values, inverse.reshape(x.shape), counts
 
 
+def scan(fold, x, dim):
+    return fold(x, dim) if x.ndim else fold(x.reshape(1), 0).reshape(())
+
+
 def running(x, dim, sign):
     """Extremes so far and where they were last."""
     if x.ndim == 0:
@@ -202,9 +206,7 @@ def pool_windows(extent, kernel, stride, padding, dilation, ceil):
 
 
 def pool_plans(x, kernel, stride, padding, dilation, ceil):
-    sizes = np.atleast_1d(kernel)
-    d = max(len(sizes), x.ndim - (2 if x.ndim % 2 == 0 and x.ndim > 2 else 1)) if len(sizes) == 1 else len(sizes)
-    kernel = several(kernel, d)
+    d = len(kernel)
     stride = kernel if stride is None or stride == () else several(stride, d)
     padding, dilation = several(padding, d), several(dilation, d)
     return [pool_windows(x.shape[x.ndim - d + i], kernel[i], stride[i], padding[i], dilation[i], ceil) for i in range(d)]

@@ -191,6 +191,6 @@ def small(row: Row, dtype: str) -> list[dict[str, Any]]:
 def dtypes_of(row: Row) -> list[str]:
     """The types that a row computes in, those of half width included."""
     found = [d for d in ("bool", "uint8", "int8", "int16", "int32", "int64") if d in row.dtypes or row.promote == "float"]
-    if "float32" in row.dtypes:
+    if "float32" in row.dtypes and row.half:
         found += HALF
     return found + [d for d in (*sorted(FLOAT), *sorted(COMPLEX)) if d in row.dtypes]

@@ -50,7 +50,7 @@ def test_forward(row):
             want = reference(row, sample, dtype)
             for name, layout in layouts_of(row):
                 got = results(call(row, tensors(sample, dtype, layout)))
-                for g, w in zip(got, want, strict=True):
+                for g, w in zip(got, want):  # a reference may leave out positions that are free
                     close(row, g, w, dtype, f"{row.name}, {dtype}, sample {number}, {name}")
 
 
@@ -126,8 +126,10 @@ def without_gradient(row: Row) -> set[str]:
     return {p.name for p, result in zip(tensors_, given) if result is None}
 
 
-def floating(outputs: list) -> list:
-    return [t for t in outputs if t.dtype.is_floating_point or t.dtype.is_complex]
+def floating(row: Row, outputs: list) -> list:
+    """The results that have a gradient."""
+    pairs = zip(outputs, row.outputs) if len(outputs) == len(row.outputs) else [(t, "") for t in outputs]
+    return [t for t, name in pairs if (t.dtype.is_floating_point or t.dtype.is_complex) and name not in row.auxiliary]
 
 
 def weights_like(outputs: list, seed: int) -> list:
@@ -199,13 +201,13 @@ def graded_cases(row: Row):
 @each(GRADED)
 def test_gradient(row):
     for note, given, inputs in graded_cases(row):
-        outputs = floating(results(call(row, given)))
+        outputs = floating(row, results(call(row, given)))
         if not any(t.requires_grad for t in outputs):
             continue
         weights = weights_like(outputs, 1)
         got = gradients(outputs, inputs, weights)
         with flambeau.no_grad():
-            want = slopes(lambda: inner(floating(results(call(row, given))), weights), inputs)
+            want = slopes(lambda: inner(floating(row, results(call(row, given))), weights), inputs)
         near(got, want, note)
 
 
@@ -213,18 +215,18 @@ def test_gradient(row):
 def test_second_gradient(row):
     """The gradient's own gradient, by the operands and by the cotangents; and both ways to the first agree."""
     for note, given, inputs in graded_cases(row):
-        outputs = floating(results(call(row, given)))
+        outputs = floating(row, results(call(row, given)))
         if not any(t.requires_grad for t in outputs):
             continue
         weights = [w.requires_grad_() for w in weights_like(outputs, 1)]
         first = gradients(outputs, inputs, weights, create_graph=True)
-        fused = gradients(floating(results(call(row, given))), inputs, [w.detach() for w in weights])
+        fused = gradients(floating(row, results(call(row, given))), inputs, [w.detach() for w in weights])
         near(fused, [numbers(g) if g is not None else np.zeros(tuple(x.shape)) for g, x in zip(first, inputs)], note + ", first")
         seconds = weights_like(inputs, 2)
         reached = [(g, v) for g, v in zip(first, seconds) if g is not None]
 
         def again():
-            fresh = gradients(floating(results(call(row, given))), inputs, [w.detach() for w in weights])
+            fresh = gradients(floating(row, results(call(row, given))), inputs, [w.detach() for w in weights])
             return inner([g for g, f in zip(fresh, first) if f is not None], [v for _, v in reached])
 
         got = gradients([g for g, _ in reached], [*inputs, *weights], [v for _, v in reached])
@@ -239,7 +241,7 @@ def test_forward_mode(row):
     from flambeau import func
 
     for note, given, inputs in graded_cases(row):
-        outputs = floating(results(call(row, given)))
+        outputs = floating(row, results(call(row, given)))
         if not any(t.requires_grad for t in outputs):
             continue
         weights = weights_like(outputs, 1)
@@ -253,7 +255,7 @@ def test_forward_mode(row):
                     return [put(v) for v in value]
                 return primals[names[id(value)]] if id(value) in names else value
 
-            return tuple(floating(results(call(row, {name: put(value) for name, value in given.items()}))))
+            return tuple(floating(row, results(call(row, {name: put(value) for name, value in given.items()}))))
 
         _, forward = func.jvp(run, tuple(t.detach() for t in inputs), tuple(tangents))
         assert math.isclose(inner(list(forward), weights), reverse, rel_tol=1e-9, abs_tol=1e-9), note
@@ -294,13 +296,13 @@ def test_failing_samples(row):
         message = str(raised.value)
         words = {row.name, *(alias.rpartition(".")[2] for alias in row.aliases)}
         named = any(re.search(rf"\b{word}_?\b", message) for word in words)
-        inner = not (row.function or row.method) and re.search(r"^\w+(\(\)|): ?(expected|got)", message, re.MULTILINE)
+        inner = not (row.function or row.method) and re.search(r"^\w+(\(\))?: .*(expected|got)", message, re.MULTILINE | re.IGNORECASE)
         assert named or inner, f"{text} says {message!r}"
 
 
 # ---- out= and in place ----
 
-FRESH = [row for row in TRIED if row.cls not in ("view", "composite", "random", "creation")]
+FRESH = [row for row in TRIED if row.cls not in ("view", "composite", "random", "creation") and (row.function or row.method)]
 
 
 @each([row for row in FRESH if len(row.outputs) == 1])
@@ -358,7 +360,7 @@ def test_threads(row):
                 given = tensors(sample, dtype)
                 inputs = leaves(row, sample, given) if differentiable(row) and dtype == "float32" else []
                 outputs = results(call(row, given))
-                graded = [t for t in floating(outputs) if t.requires_grad]
+                graded = [t for t in floating(row, outputs) if t.requires_grad]
                 if graded:
                     weights = [w.to(t.dtype) for w, t in zip(weights_like(graded, 1), graded)]
                     outputs += [g for g in gradients(graded, inputs, weights) if g is not None]

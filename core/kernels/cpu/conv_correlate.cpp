@@ -112,7 +112,7 @@ template <class T> struct Correlator {
       const int64_t c0 = block * b.channels, depth = smaller(b.channels, r.c - c0) * taps;
       const T* image = r.src + image0 * r.src_image + (group * r.c + c0) * r.src_channel;
       if (panels)
-        pack_panels(buffer.as<T>(), image + z * r.dst_axis[0] + y0 * r.dst_axis[1], r.src_channel, depth, positions);
+        pack_panels(buffer.as<T>(), image + (z * r.axis[1].in + y0) * r.axis[2].in, r.src_channel, depth, positions);
       else
         planes.fill(buffer.as<T>(), image, depth / taps, r.src_image, images, z, y0, rows);
       t.k = depth;
