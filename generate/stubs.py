@@ -53,7 +53,13 @@ def row_arguments(row: Row, first: str = "") -> str:
             parts.append("*")
             starred = True
         name = p.name + "_" if keyword.iskeyword(p.name) else p.name
+        sizes = p.type == "ints" and first and p is row.params[-1] and row.cls in ("view", "movement", "creation", "composite")
+        if sizes and p.required:  # as a method the sizes may come one by one
+            parts.append(f"*{name}: {hint(p, row)}")
+            continue
         parts.append(f"{name}: {hint(p, row)}" + ("" if p.required else " = ..."))
+    if row.cls in ("creation", "random"):
+        parts.append("**options: _Any")  # dtype, device, requires_grad and their like
     return ", ".join(parts)
 
 
@@ -63,7 +69,7 @@ def row_result(row: Row) -> str:
 
 def row_function(row: Row, name: str) -> str:
     arguments = row_arguments(row)
-    if len(row.outputs) == 1 and row.params and row.cls != "view":
+    if len(row.outputs) == 1 and row.params and row.cls not in ("view", "creation", "random"):
         arguments += ("" if any(p.keyword_only for p in row.params) else ", *") + ", out: Tensor | None = ..."
     return f"def {name}({arguments}) -> {row_result(row)}: ..."
 
@@ -135,7 +141,10 @@ def core(rows: list[Row]) -> str:
         IMPORTS,
         "_Number = _Union[_int, _float, complex]",
         "",
-        "class dtype: ...",
+        "class dtype:",
+        "    is_floating_point: _bool",
+        "    is_complex: _bool",
+        "    itemsize: _int",
         "",
         *(f"{name}: dtype" for name in DTYPES),
         "",
@@ -175,7 +184,7 @@ def fix_dtype(text: str) -> str:
     """Inside Tensor `dtype` is an attribute, so the type goes by another name there."""
     head, mark, body = text.partition("class Tensor:\n")
     body = body.replace("dtype: dtype", "dtype: _dtype")
-    return head.replace("class dtype: ...\n", "class dtype: ...\n\n_dtype = dtype\n") + mark + body
+    return head.replace("_Number = ", "_dtype = dtype\n_Number = ") + mark + body
 
 
 def package(rows: list[Row]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rows.formula import P
-from rows.row import ALL, COMPLEX, row
+from rows.row import ALL, row
 
 
 def movement(name: str, schema: str, grad=None, **says) -> None:

@@ -6,15 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ._primitives import P, Tensor
-from .helpers import (
-    broadcast_of,
-    error,
-    infer_size,
-    replace,
-    require_tensors,
-    wrap_dim,
-    wrap_dims,
-)
+from .helpers import broadcast_of, error, infer_size, replace, require_tensors, wrap_dim, wrap_dims
 from .registry import composite
 
 Tensors = tuple[Tensor, ...]

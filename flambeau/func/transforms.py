@@ -167,7 +167,8 @@ def vjp(func: Callable, *primals: Any, has_aux: bool = False) -> Any:
         if given_spec != spec:
             given_flat, given_spec = tree_flatten(cotangents)
         if given_spec != spec and len(given_flat) != len(flat):
-            raise RuntimeError(f"Expected pytree structure of cotangents to be the same as pytree structure of outputs to the function. cotangents: {given_spec}, primal output: {spec}")
+            raise RuntimeError(f"Expected pytree structure of cotangents to be the same as pytree structure of outputs to the "
+                f"function. cotangents: {given_spec}, primal output: {spec}")
         for g, value in zip(given_flat, below, strict=True):
             if tuple(g.shape) != tuple(value.shape):
                 raise RuntimeError(f"Mismatch in shape: grad_output has a shape of {g.shape} and output has a shape of {value.shape}.")
@@ -198,10 +199,13 @@ def jvp(func: Callable, primals: Any, tangents: Any, *, strict: bool = False, ha
     flat, spec = tree_flatten(primals)
     flat_tangents, tangents_spec = tree_flatten(tangents)
     if spec != tangents_spec:
-        raise RuntimeError(f"jvp(f, primals, tangents): Expected primals and tangents to have the same python structure. For example, if primals is a tuple of 3 tensors, tangents also must be. Got primals with structure {spec} and tangents with structure {tangents_spec}")
+        raise RuntimeError(f"jvp(f, primals, tangents): Expected primals and tangents to have the same python structure. "
+            f"For example, if primals is a tuple of 3 tensors, tangents also must be. "
+            f"Got primals with structure {spec} and tangents with structure {tangents_spec}")
     for x, t in zip(flat, flat_tangents, strict=True):
         if not isinstance(x, Tensor) or not isinstance(t, Tensor):
-            raise RuntimeError(f"jvp(f, primals, tangents): Expected primals and tangents to contain only tensors, got {type(t if isinstance(x, Tensor) else x)}")
+            raise RuntimeError(f"jvp(f, primals, tangents): Expected primals and tangents to contain only tensors, "
+                f"got {type(t if isinstance(x, Tensor) else x)}")
         if tuple(x.shape) != tuple(t.shape):
             raise RuntimeError(f"Expected tangent to have the same shape as its primal\njvp: got a primal {tuple(x.shape)} and a tangent {tuple(t.shape)}")
     with _Level(DUAL) as level:

@@ -75,7 +75,8 @@ def _unwrapped(func: Callable, outputs: Any, out_dims: Any, level: int, batch: i
             results.append(leaf)
             continue
         if not isinstance(dim, int):
-            raise ValueError(f"vmap({name}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python collection of ints and None representing where in the outputs the vmapped dimension should appear.")
+            raise ValueError(f"vmap({name}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python "
+                f"collection of ints and None representing where in the outputs the vmapped dimension should appear.")
         if not isinstance(leaf, Tensor):
             raise ValueError(f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(leaf)}. Did you mean to set out_dims= to None for output?")
         results.append(_C.unwrap_batched(leaf, level, dim, batch))

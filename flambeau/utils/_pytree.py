@@ -107,7 +107,8 @@ def tree_unflatten(leaves: Any, treespec: TreeSpec) -> Any:
 
     leaves = list(leaves)
     if len(leaves) != treespec.num_leaves:
-        raise ValueError(f"tree_unflatten(leaves, treespec): `leaves` has length {len(leaves)} but the spec refers to a pytree that holds {treespec.num_leaves} items ({treespec}).")
+        raise ValueError(f"tree_unflatten(leaves, treespec): `leaves` has length {len(leaves)} but the "
+            f"spec refers to a pytree that holds {treespec.num_leaves} items ({treespec}).")
     source = iter(leaves)
     return build(treespec)
 
