@@ -51,6 +51,11 @@ void multiply(const Tensor& out, const Tensor& a, const Tensor& b, const Tensor&
   g.a_col = x.stride(d - 1);
   g.b_row = y.stride(d - 2);
   g.b_col = y.stride(d - 1);
+  // The stride of an extent of one says nothing: the one that gemm takes for a unit stride beside the other.
+  if (g.m == 1 && g.a_col != 1) g.a_row = 1;
+  if (g.k == 1 && g.a_row != 1) g.a_col = 1;
+  if (g.n == 1 && g.b_row != 1) g.b_col = 1;
+  if (g.k == 1 && g.b_col != 1) g.b_row = 1;
   g.c_row = g.n;
   if (d == 3) {
     g.a_batch = x.size(0) == 1 ? 0 : x.stride(0);

@@ -8,7 +8,7 @@ using namespace indexing;
 namespace indexing {
 
 Tensor index_for(const char* op, const Tensor& index) {
-  if (index.dtype() != DType::Int64 && index.dtype() != DType::Int32)
+  if (index.dtype() != DType::Int64 && index.dtype() != DType::Int32 && index.numel())
     fail(ErrorKind::Runtime, op, "(): Expected dtype int32/int64 for index\n", op, ": expected int64 positions; got ",
          describe(index));
   return converted(index, DType::Int64);

@@ -332,7 +332,7 @@ void index_copy(Backward& b) {
 void index_fill(Backward& b) {
   const Tensor& g = b.grads[0];
   if (b.needed(0)) b.out[0] = ops::index_fill(g, b.args[1], b.args[2], 0);
-  if (b.needed(3)) b.out[3] = reduced(b, 3, ops::sum(ops::index_select(g, b.args[1], b.args[2])));
+  if (b.needed(3)) b.out[3] = reduced(b, 3, ops::sum(ops::sub(g, ops::index_fill(g, b.args[1], b.args[2], 0))));
 }
 
 void embedding(Backward& b) {
