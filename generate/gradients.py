@@ -24,15 +24,18 @@ namespace flambeau::vjps {
 
 
 def outputs(rows: list[Row]) -> dict[str, Callable[[], str]]:
-    return {"gradients.cpp": lambda: "\n".join([HEAD, *(function(r) for r in rows if r.grad and not r.vjp), "}", ""])}
+    return {"gradients.cpp": lambda: "\n".join([
+        HEAD, *(function(r, r.grad) for r in rows if r.grad and not r.vjp), "}", "", "namespace flambeau::jvps {", "",
+        *(function(r, r.jvp) for r in rows if r.jvp), "}", ""])}  # fmt: skip
 
 
-def function(row: Row) -> str:
-    trace = trace_gradient(row, registered(), inline=False)
+def function(row: Row, rule: Callable) -> str:
+    trace = trace_gradient(row, registered(), inline=False, rule=rule)
     lines = [f"void {identifier(row.name)}(Backward& b) {{"]
     tensors = [(i, p) for i, p in enumerate(row.params) if p.is_tensor or p.type == "Tensors"]
     for (i, p), result in zip(tensors, trace.results, strict=True):
         if result is None:
+            lines.append(f"  if (b.needed({i})) no_derivative(b, {i});")
             continue
         writer = Composer(row, trace)
         text = writer.value(result)

@@ -99,7 +99,8 @@ def table(rows: list[Row]) -> str:
     vjps = sorted({v for r in rows for v in vjp_names(r) if v})
     text = ["// Generated from rows/: the table of primitives.", '#include "dispatch/ops.h"', '#include "ops/elementwise.h"', "",
             "namespace flambeau {", "", "namespace entries {", *(f"void {e}(Call&);" for e in entries), "}",
-            "namespace vjps {", *(f"void {v}(Backward&);" for v in vjps), "}", ""]  # fmt: skip
+            "namespace vjps {", *(f"void {v}(Backward&);" for v in vjps), "}",
+            "namespace jvps {", *(f"void {identifier(r.name)}(Backward&);" for r in rows if r.jvp), "}", ""]  # fmt: skip
     for i, row in enumerate(rows):
         if row.params:
             text.append(f"static const Param params_{i}[] = {{{', '.join(param(p) for p in row.params)}}};")
@@ -192,4 +193,5 @@ def primitive(i: int, row: Row) -> str:
         str(arguments), str(results), bits(row, row.linear), bits(row, row.bilinear), loops,
         f"reduce_kernels({quoted(row.name)})" if row.reduce else "nullptr",
         str(row.empty_fails).lower(), run,
-        f"vjps::{composed}" if composed else "nullptr", fused]) + "},")  # fmt: skip
+        f"vjps::{composed}" if composed else "nullptr", fused,
+        f"jvps::{identifier(row.name)}" if row.jvp else "nullptr"]) + "},")  # fmt: skip

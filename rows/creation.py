@@ -30,9 +30,9 @@ creation("scalar_tensor", "s: number, *, dtype: dtype? = None", fails="scalar_te
 creation("arange", "start: number? = None, end: number? = None, step: number = 1, *, dtype: dtype? = None", dtypes=REAL,
     fails="arange(0, 1, 0)",
     doc="Numbers from start (0 where only an end is given) up to and without end, `step` apart; integers if all three are.")
-creation("linspace", "start: number, end: number, steps: int, *, dtype: dtype? = None", fails="linspace(0, 1, -1)",
+creation("linspace", "start: operand, end: operand, steps: int, *, dtype: dtype? = None", fails="linspace(0, 1, -1)",
     doc="`steps` numbers from start to end, both included, equally far apart.")
-creation("logspace", "start: number, end: number, steps: int, base: float = 10.0, *, dtype: dtype? = None", fails="logspace(0, 1, -1)",
+creation("logspace", "start: operand, end: operand, steps: int, base: float = 10.0, *, dtype: dtype? = None", fails="logspace(0, 1, -1)",
     doc="Powers of `base` whose exponents run from start to end, equally far apart.")
 creation("eye", "n: int, m: int? = None, *, dtype: dtype? = None", fails="eye(-1)",
     doc="A matrix with ones on the diagonal and zeros elsewhere.")

@@ -34,7 +34,7 @@ random("bernoulli", "input, p: operand? = None", vjp="bernoulli", inplace=True, 
     doc="Ones with the probabilities that the input holds, or with probability `p`, a number or a tensor; zeros elsewhere.")
 random("multinomial", "input, num_samples: int, replacement: bool = False", dtypes=FLOAT, fails="multinomial(ones(2), 3)",
     doc="Positions drawn by weight from each row of the input: int64.")
-random("native_dropout", "input, p: float, train: bool? = True", vjp="native_dropout", saves=("mask",), dtypes=FLOAT, inplace=True,
+random("native_dropout", "input, p: float, train: bool? = True", vjp="native_dropout", saves=("mask",), dtypes=FLOAT | COMPLEX, inplace=True,
     outputs=("output", "mask"), linear=("input",), function=True, method=False, fails="native_dropout(ones(2), 2.0)",
     doc="The input with elements zeroed with probability p and the others divided by 1 - p, and which were kept.")
 
@@ -55,6 +55,8 @@ factory("rand_like", "input, *, dtype: dtype? = None, memory_format: str? = None
 factory("randn_like", "input, *, dtype: dtype? = None, memory_format: str? = None", dtypes=FLOAT | COMPLEX, fails="randn_like(3)",
     doc="Normal numbers in the shape and type of the input.")
 
-row("dropout", "input, p: float = 0.5, train: bool = True", FLOAT, cls="composite", inplace=False, method=False,
+row("dropout", "input, p: float = 0.5, train: bool = True", ALL, cls="composite", inplace=False, method=False,
     fails="dropout(ones(2), 2.0)",
+    samples="dropout(x(3, 4), 0.5, False)",
+    reference="input",
     doc="Zeroes elements with probability p and divides the others by 1 - p while training; else the input itself.")

@@ -100,8 +100,9 @@ class Row:
     inplace: bool = True
     namespace: str = ""
     domain: tuple | None = None  # (low, high) for each operand: where sample inputs avoid kinks and poles
-    samples: tuple[str, ...] = ()
+    samples: tuple[str, ...] = ()  # calls to try, in the words of tests/rows/sampling.py
     fails: tuple[str, ...] = ()
+    by_layout: bool = False  # the result depends on how the input lies in memory: tests give it contiguous inputs only
     reference: str | Callable | None = None
     tolerance: dict | None = None
     doc: str = ""

@@ -2,6 +2,7 @@
 // from, so by the time it is the newest one waiting, every cotangent for it has arrived: no dependency counting.
 #include <queue>
 #include <unordered_map>
+#include "autograd/levels.h"
 #include "autograd/node.h"
 #include "dispatch/ops.h"
 #include "tensor/copy.h"
@@ -55,11 +56,14 @@ class Run {
     std::span<Edge> edges = n->edges();
     std::vector<Tensor> out(edges.size());
     try {
-      n->apply(grads, out, options_.create_graph);
+      n->apply(grads, out, options_.create_graph && !options_.level);
     } catch (...) {
       if (n->extra && n->extra->trace && anomaly_hooks.report) anomaly_hooks.report(n.get());
       throw;
     }
+    if (options_.level)
+      for (Tensor& t : out)
+        if (t) t = below(t, options_.level);
     if (thread_state().anomaly) check_nan(*n, out);
     if (n->extra && !n->extra->hooks.empty()) {
       std::vector<Tensor> seen = grads;
@@ -72,7 +76,7 @@ class Run {
   }
 
   static bool has_nan(const Tensor& t) {
-    return is_differentiable(t.dtype()) && *ops::any(ops::isnan(t)).data_as<bool>();
+    return is_differentiable(t.dtype()) && !t->keys && *ops::any(ops::isnan(t)).data_as<bool>();
   }
 
   static void check_nan(Node& n, const std::vector<Tensor>& out) {
@@ -140,13 +144,13 @@ class Run {
 
   // Ours alone, so that it may be changed in place or kept.
   static bool sole_owner(const Tensor& t) {
-    return t->refs.load() == 1 && t->storage->refs.load() == 1 && !t->grad_fn && t->storage->owned();
+    return t->refs.load() == 1 && t->storage->refs.load() == 1 && !t->grad_fn && !t->keys && t->storage->owned();
   }
 
   void accumulate(Tensor& into, Tensor grad) {
     if (!into) {
       into = std::move(grad);
-    } else if (!options_.create_graph && sole_owner(into) && into.dtype() == grad.dtype() && !may_self_overlap(into)) {
+    } else if (!options_.create_graph && sole_owner(into) && !grad->keys && into.dtype() == grad.dtype() && !may_self_overlap(into)) {
       ops::add_(into, grad);
     } else {
       into = ops::add(into, grad);
@@ -232,6 +236,7 @@ std::vector<Tensor> run_backward(std::span<const Tensor> roots, std::vector<Tens
                                  BackwardOptions options) {
   WithThreadState restore;
   thread_state().grad_enabled = options.create_graph;
+  int64_t outer_level = std::exchange(backward_level(), options.level);
   std::vector<std::pair<std::shared_ptr<void>, void (*)(void*)>> own;
   auto* outer = callbacks;
   callbacks = &own;
@@ -241,9 +246,11 @@ std::vector<Tensor> run_backward(std::span<const Tensor> roots, std::vector<Tens
     for (size_t i = 0; i < own.size(); i++) own[i].second(own[i].first.get());
   } catch (...) {
     callbacks = outer;
+    backward_level() = outer_level;
     throw;
   }
   callbacks = outer;
+  backward_level() = outer_level;
   return captured;
 }
 

@@ -3,6 +3,7 @@
 // A view remembers its base. Changing a view in place puts a node of the whole base (SliceUpdate) into the graph; the
 // view's own grad_fn then is that base seen through the view's geometry (ViewOfBase), made again whenever the shared
 // version shows that somebody changed the memory since.
+#include "autograd/levels.h"
 #include "autograd/node.h"
 #include "dispatch/ops.h"
 #include "tensor/copy.h"
@@ -59,8 +60,13 @@ struct SliceUpdate final : Node {
   }
   void apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, bool create_graph) override {
     if (!grads[0]) return;
-    Tensor whole = empty_strided(base_sizes, base_strides, dtype);
-    ops::copy_(whole, grads[0]);
+    Tensor whole;
+    if (grads[0]->keys) {  // inside func transforms: memory of its own, of the layers that the cotangent has
+      whole = ops::clone(grads[0], std::string_view("contiguous_format"));
+    } else {
+      whole = empty_strided(base_sizes, base_strides, dtype);
+      ops::copy_(whole, grads[0]);
+    }
     Tensor region = ops::as_strided(whole, g.sizes, g.strides, g.offset);
     std::vector<Tensor> inner{ops::clone(region)}, inner_out(change->edges().size());
     change->apply(inner, inner_out, create_graph);
@@ -121,7 +127,8 @@ void prepare_in_place(Call& c, OwnedValue& original) {
   const Primitive& p = c.primitive;
   if (!(p.saves & 1)) return;
   const Tensor& t = c.tensor(0);
-  Tensor copy = clone_data(t);
+  Wrapped* w = wrapped(t.get());
+  Tensor copy = w ? wrap_tracked(ops::clone(w->inner), w->level) : clone_data(t);
   Edge edge = edge_of(t);
   if (edge.node()) set_history(copy, NodeRef::share(edge.node()), edge.index());
   original = OwnedValue(Value(copy));
@@ -160,19 +167,31 @@ void record_in_place(Call& c, const OwnedValue& original) {
 
 }  // namespace
 
+// The history of a dual or batched tensor is that of the tensor below.
+static TensorBody* history_of(TensorBody* t) {
+  for (Wrapped* w = wrapped(t); w && w->kind != LevelKind::Tracked; w = wrapped(t)) t = w->inner.get();
+  return t;
+}
+
 Edge edge_of(const Tensor& t) {
   TensorBody* b = t.get();
+  if (b->keys) [[unlikely]]
+    if (TensorBody* inner = history_of(b); inner != b) return edge_of(Tensor::share(inner));
   if (stale(b)) regenerate(t);
   if (b->grad_fn) return Edge::to_node(b->grad_fn, b->output_index);
   return b->requires_grad ? Edge::to_leaf(b) : Edge();
 }
 
 bool requires_grad(TensorBody* t) {
+  if (t->keys) [[unlikely]] t = history_of(t);
   if (stale(t)) regenerate(Tensor::share(t));
   return t->requires_grad;
 }
 
-bool is_leaf(TensorBody* t) { return !t->grad_fn; }
+bool is_leaf(TensorBody* t) {
+  if (t->keys) [[unlikely]] t = history_of(t);
+  return !t->grad_fn;
+}
 
 void set_history(const Tensor& t, NodeRef node, uint32_t index) {
   Node* old = std::exchange(t->grad_fn, node.detach());
@@ -182,7 +201,14 @@ void set_history(const Tensor& t, NodeRef node, uint32_t index) {
   t->view_version = version(t.get());
 }
 
-Tensor detached(const Tensor& t) { return make_view(t, t.sizes(), t.strides(), t.offset()); }
+Tensor detached(const Tensor& t) {
+  Tensor same = make_view(t, t.sizes(), t.strides(), t.offset());
+  if (Wrapped* w = wrapped(t.get())) [[unlikely]] {  // of the same level: only the history at this level goes
+    extra(same.get()).layer = Ref<LayerData>::share(w);
+    same->keys = t->keys;
+  }
+  return same;
+}
 
 void detach_(const Tensor& t) {
   if (t->is_view)

@@ -1,4 +1,5 @@
 // Edges, nodes of rows: what they save, and how they give it back to a gradient formula.
+#include "autograd/levels.h"
 #include "autograd/node.h"
 #include <cstring>
 #include <new>
@@ -58,9 +59,10 @@ namespace {
 template <class F>
 void each_tensor(const Primitive& p, const Value* args, F&& f) {
   for (int i = 0; i < p.param_count; i++) {
-    if (p.params[i].type == ParamType::Tensors)
+    ParamType type = p.params[i].type;
+    if (type == ParamType::Tensor) f(i, args[i].is_tensor() ? args[i].tensor : nullptr);
+    else if (type == ParamType::Tensors)
       for (TensorBody* t : args[i].as_tensors()) f(i, t);
-    else if (p.params[i].type == ParamType::Tensor) f(i, args[i].is_tensor() ? args[i].tensor : nullptr);
   }
 }
 
@@ -72,6 +74,27 @@ T* carve(char*& at, size_t count) {
 }
 template <class T>
 size_t room(size_t count) { return (count * sizeof(T) + 7) / 8 * 8; }
+
+}  // namespace
+
+int64_t& backward_level() {
+  thread_local int64_t level = 0;
+  return level;
+}
+
+namespace {
+
+bool needs_composition(const Primitive& p, const Value* args, const Tensor* results, const std::vector<Tensor>& grads) {
+  bool recording = thread_state().grad_enabled, found = false;
+  auto look = [&](const TensorBody* t) { found |= t && (t->keys || (recording && (t->requires_grad || t->is_view))); };
+  for (int i = 0; i < p.param_count; i++) {
+    if (args[i].is_tensor()) look(args[i].tensor);
+    for (TensorBody* t : args[i].as_tensors()) look(t);
+  }
+  for (int r = 0; r < p.result_count; r++) look(results[r].get());
+  for (const Tensor& g : grads) look(g.get());
+  return found;
+}
 
 }  // namespace
 
@@ -97,30 +120,30 @@ NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
   n->versions_ = carve<uint32_t>(at, entries);
   n->shapes_ = carve<Shape>(at, entries);
   n->dims_ = carve<int64_t>(at, dims);
-  for (int i = 0; i < p.param_count; i++) new (&n->args_[i]) OwnedValue;
+  // Which values the formula reads: p.saves. Everything that is not a tensor is kept.
+  const Value* overwritten = original && !original->get().none() ? &original->get() : nullptr;
+  for (int i = 0; i < p.param_count; i++) {
+    const Value& v = c.args[i];
+    bool unread = (v.kind == Kind::Tensor || v.kind == Kind::Tensors) && !(p.saves >> i & 1);
+    if (unread) new (&n->args_[i]) OwnedValue;
+    else new (&n->args_[i]) OwnedValue(overwritten && i == 0 ? *overwritten : v);
+  }
 
   size_t k = 0;
   uint16_t used = 0;
   auto note_shape = [&](size_t entry, const TensorBody* t) {
     n->shapes_[entry] = {t ? t->dtype : DType::Float32, t ? t->dim : uint8_t(0), used};
     if (!t) return;
-    std::memcpy(n->dims_ + used, t->sizes, t->dim * sizeof(int64_t));
+    for (int d = 0; d < t->dim; d++) n->dims_[used + d] = t->sizes[d];
     used = uint16_t(used + t->dim);
   };
   each_tensor(p, c.args, [&](int i, TensorBody* t) {
-    new (&n->edges_[k]) Edge(t && is_differentiable(t->dtype) ? edge_of(Tensor::share(t)) : Edge());
+    new (&n->edges_[k]) Edge(t && is_differentiable(t->dtype) ? edge_of(reinterpret_cast<const Tensor&>(t)) : Edge());
     n->edge_count_ = uint16_t(k + 1);
-    TensorBody* saved = original && i == 0 && !original->get().none() ? original->get().tensor : t;
+    TensorBody* saved = overwritten && i == 0 ? overwritten->tensor : t;
     n->versions_[k] = saved ? version(saved) : 0;
     note_shape(k++, t);
   });
-  // Which values the needed cotangents ask for: p.saves is the union; a single-input formula is exact.
-  for (int i = 0; i < p.param_count; i++) {
-    const Value& v = c.args[i];
-    bool is_tensors = v.is_tensor() || v.kind == Kind::Tensors;
-    if (is_tensors && !(p.saves >> i & 1)) continue;
-    n->args_[i] = OwnedValue(original && i == 0 && !original->get().none() ? original->get() : v);
-  }
   for (int r = 0; r < p.result_count; r++) {
     n->versions_[edges + r] = version(c.results[r].get());
     note_shape(edges + r, c.results[r].get());
@@ -199,6 +222,8 @@ void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, 
   std::vector<Tensor> list_grads;
   uint32_t needs = 0;
   int list_param = -1;
+  bool composed = create_graph;  // fused kernels read plain memory and leave no record
+  std::deque<std::vector<TensorBody*>> lists;
   size_t k = 0;
   for (int i = 0; i < p.param_count; i++) {
     args[i] = args_[i].get();
@@ -216,15 +241,31 @@ void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, 
       list_grads.resize(count);
       for (size_t e = first; e < k; e++) {
         if (edges_[e]) needs |= 1u << i;
-        if (args[i].kind == Kind::Tensors && args[i].tensors[e - first])
+        if (args[i].kind == Kind::Tensors && args[i].tensors[e - first]) {
           check_version(Tensor::share(args[i].tensors[e - first]), versions_[e]);
+          composed |= args[i].tensors[e - first]->keys != 0;
+        }
+      }
+      if (composed && args[i].kind == Kind::Tensors && backward_level()) {
+        auto& list = lists.emplace_back();
+        for (TensorBody* t : args[i].as_tensors()) {
+          Wrapped* w = t ? at_level(t, backward_level()) : nullptr;
+          list.push_back(w ? w->inner.get() : t);
+        }
+        args[i] = list_value(list);
       }
     } else if (type == ParamType::Tensor) {
       Shape s = shapes_[k];
       shapes[i] = Ints(dims_ + s.at, s.rank);
       dtypes[i] = s.dtype;
       if (edges_[k]) needs |= 1u << i;
-      if (args[i].is_tensor()) check_version(args[i].peek(), versions_[k]);
+      if (args[i].is_tensor()) {
+        check_version(args[i].peek(), versions_[k]);
+        if (args[i].tensor->keys) [[unlikely]] {
+          if (Wrapped* w = at_level(args[i].tensor, backward_level())) args[i] = Value(w->inner);
+          composed = true;
+        }
+      }
       k++;
     }
   }
@@ -238,10 +279,19 @@ void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, 
       list_shapes[e] = Ints(dims_ + s.at, s.rank);
     }
   }
-  for (int r = 0; r < p.result_count; r++)
-    if (results_[r]) results[r] = unpacked_result(r, create_graph);
-  Backward b{p, args, results, grads.data(), needs, arg_grads, list_grads, shapes, dtypes, list_shapes, create_graph};
-  if (p.fused_vjp && !create_graph) p.fused_vjp(b);
+  for (int r = 0; r < p.result_count; r++) {
+    composed |= grads[size_t(r)] && grads[size_t(r)]->keys;
+    if (!results_[r]) continue;
+    results[r] = unpacked_result(r, create_graph);
+    if (results[r]->keys) [[unlikely]] {
+      results[r] = below(results[r], backward_level());
+      composed = true;
+    }
+  }
+  // In the graph of a func.grad, wrappers that hold plain tensors need no composition unless those are recorded.
+  if (composed && !create_graph && backward_level()) composed = needs_composition(p, args, results, grads);
+  Backward b{p, args, results, grads.data(), needs, arg_grads, list_grads, shapes, dtypes, list_shapes, composed};
+  if (p.fused_vjp && !composed) p.fused_vjp(b);
   else p.vjp(b);
   k = 0;
   for (int i = 0; i < p.param_count; i++) {

@@ -135,6 +135,7 @@ void retain_grad(const Tensor& t);
 struct BackwardOptions {
   bool retain_graph = false, create_graph = false;
   bool accumulate = true;                            // into leaves' .grad, when no inputs are named
+  int64_t level = 0;                                 // of func.grad: its graph is walked with the tensors below it
 };
 // Cotangents of `inputs` (null where unreached), or into .grad of all leaves when inputs is empty and accumulate is set.
 std::vector<Tensor> run_backward(std::span<const Tensor> roots, std::vector<Tensor> grads, std::span<const Tensor> inputs,

@@ -32,7 +32,7 @@ struct Call {
   const Primitive& primitive;
   Value* args;
   Tensor results[kMaxResults];
-  Tensor stash[kMaxResults];  // given results that the entry could not fill as they are (door.h: result())
+  Tensor* stash = nullptr;    // where results are given: those that the entry could not fill as they are (door.h: result())
   bool given = false;         // results were given
   bool in_place = false;      // result 0 is argument 0
 
@@ -92,6 +92,7 @@ struct Primitive {
   void (*run)(Call&);
   void (*vjp)(Backward&);           // composition over primitives
   void (*fused_vjp)(Backward&);     // optional: kernels
+  void (*jvp)(Backward&);           // optional: tangents in place of cotangents, where vjp cannot take them
   bool supports(DType t) const { return dtypes >> int(t) & 1; }
 };
 

@@ -6,6 +6,16 @@
 
 namespace flambeau {
 
+DType factory_dtype(const Call& c, const Value& dtype, DType fallback) {
+  if (!c.results[0]) return dtype.dtype_or(fallback);
+  DType given = c.results[0].dtype();
+  if (!dtype.none() && dtype.as_dtype() != given)
+    fail(ErrorKind::Runtime, "dtype ", python_name_of(dtype.as_dtype()), " does not match dtype of out parameter (",
+         python_name_of(given), ")\n", c.primitive.name, ": expected out= of ", name_of(dtype.as_dtype()), "; got ",
+         name_of(given));
+  return given;
+}
+
 namespace {
 
 void check_size(const char* op, Ints size) {
@@ -131,10 +141,23 @@ void fill_by_position(const Tensor& out, F&& f) {
   });
 }
 
+// A number, or a tensor without dimensions, as an end of a range.
+Complex128 end_of_range(const Call& c, int i) {
+  const Value& v = c.args[i];
+  if (!v.is_tensor()) return v.as_complex();
+  if (v.tensor->dim)
+    fail(ErrorKind::Runtime, c.primitive.name, " only supports 0-dimensional start and end tensors, but got ",
+         c.primitive.params[i].name, " with ", int(v.tensor->dim), " dimension(s).\n", c.primitive.name,
+         ": expected numbers; got ", describe(v.peek()));
+  return load_number(v.tensor->data, v.tensor->dtype);
+}
+
+bool complex_end(const Value& v) { return v.is_tensor() ? is_complex(v.tensor->dtype) : v.kind == Kind::Complex; }
+
 // What linspace and logspace share: f(position value). Values run from both ends towards the middle.
 template <class F>
 void spaced(Call& c, DType dtype, F&& f) {
-  Complex128 start = c.args[0].as_complex(), end = c.args[1].as_complex();
+  Complex128 start = end_of_range(c, 0), end = end_of_range(c, 1);
   int64_t steps = c.args[2].as_int();
   if (steps < 0)
     fail(ErrorKind::Runtime, "number of steps must be non-negative\n", c.primitive.name,
@@ -155,7 +178,7 @@ void spaced(Call& c, DType dtype, F&& f) {
     });
     return;
   }
-  if ((c.args[0].kind == Kind::Complex || c.args[1].kind == Kind::Complex))
+  if (complex_end(c.args[0]) || complex_end(c.args[1]))
     fail(ErrorKind::Runtime, c.primitive.name, "(): inferred dtype ComplexFloat can't be safely cast to passed dtype ",
          python_name_of(dtype), "\n", c.primitive.name, ": expected real ends for ", name_of(dtype),
          "; got complex ones");
@@ -166,8 +189,8 @@ void spaced(Call& c, DType dtype, F&& f) {
 }
 
 DType spaced_type(const Call& c, const Value& dtype) {
-  bool complex = c.args[0].kind == Kind::Complex || c.args[1].kind == Kind::Complex;
-  return dtype.dtype_or(complex ? complex_of(default_dtype()) : default_dtype());
+  bool complex = complex_end(c.args[0]) || complex_end(c.args[1]);
+  return factory_dtype(c, dtype, complex ? complex_of(default_dtype()) : default_dtype());
 }
 
 }  // namespace
@@ -177,7 +200,7 @@ namespace entries {
 void empty(Call& c) {
   Ints size = c.args[0].as_ints();
   check_size("empty", size);
-  DType dtype = c.args[1].dtype_or(default_dtype());
+  DType dtype = factory_dtype(c, c.args[1], default_dtype());
   Dims strides;
   if (!c.results[0] && channels_last(c.args[2], size, strides))
     c.results[0] = flambeau::empty_strided(size, strides, dtype);
@@ -188,13 +211,21 @@ void empty(Call& c) {
 void zeros(Call& c) {
   Ints size = c.args[0].as_ints();
   check_size("zeros", size);
-  uint64_t nothing[2] = {};
-  fill_with(result(c, 0, size, c.args[1].dtype_or(default_dtype())), nothing);
+  const Tensor& out = result(c, 0, size, factory_dtype(c, c.args[1], default_dtype()));
+  constexpr size_t kSmall = 64 << 10;  // bytes for which starting threads and a pattern would cost more than the zeros
+  if (out.bytes() <= kSmall) {
+    std::memset(out.data(), 0, out.bytes());
+  } else {
+    uint64_t nothing[2] = {};
+    fill_with(out, nothing);
+  }
 }
 
-void ones(Call& c) { fill_result(c, c.args[0].as_ints(), c.args[1].dtype_or(default_dtype()), Value(1)); }
+void ones(Call& c) { fill_result(c, c.args[0].as_ints(), factory_dtype(c, c.args[1], default_dtype()), Value(1)); }
 
-void full(Call& c) { fill_result(c, c.args[0].as_ints(), c.args[2].dtype_or(type_of_number(c.args[1])), c.args[1]); }
+void full(Call& c) {
+  fill_result(c, c.args[0].as_ints(), factory_dtype(c, c.args[2], type_of_number(c.args[1])), c.args[1]);
+}
 
 void empty_like(Call& c) { like(c, c.args[1], c.args[2]); }
 
@@ -220,13 +251,14 @@ void empty_strided(Call& c) {
       fail(ErrorKind::Runtime,
            "empty_strided: Negative strides are not supported\nempty_strided: expected strides from 0 on; got ",
            shape_text(stride));
-  c.results[0] = flambeau::empty_strided(size, stride, c.args[2].dtype_or(default_dtype()));
+  c.results[0] = flambeau::empty_strided(size, stride, factory_dtype(c, c.args[2], default_dtype()));
 }
 
 void scalar_tensor(Call& c) {
-  fill_result(c, Ints(),
-              c.args[1].dtype_or(c.args[0].kind == Kind::Complex ? complex_of(default_dtype()) : default_dtype()),
-              c.args[0]);
+  fill_result(
+      c, Ints(),
+      factory_dtype(c, c.args[1], c.args[0].kind == Kind::Complex ? complex_of(default_dtype()) : default_dtype()),
+      c.args[0]);
 }
 
 void arange(Call& c) {
@@ -245,7 +277,7 @@ void arange(Call& c) {
     fail(ErrorKind::Runtime,
          "arange(): expected real numbers\narange: expected real limits and step; got a complex one");
   bool integers = whole(start) && whole(end) && whole(step);
-  DType dtype = c.args[3].dtype_or(integers ? DType::Int64 : default_dtype());
+  DType dtype = factory_dtype(c, c.args[3], integers ? DType::Int64 : default_dtype());
   if (is_bool(dtype) || is_complex(dtype))
     fail(ErrorKind::NotImplemented, "\"arange_cpu\" not implemented for '", python_name_of(dtype),
          "'\narange: expected a real dtype; got ", name_of(dtype));
@@ -298,7 +330,7 @@ void eye(Call& c) {
     fail(ErrorKind::Runtime, "n must be greater or equal to 0, got ", n, "\neye: expected n from 0 on; got ", n);
   if (m < 0)
     fail(ErrorKind::Runtime, "m must be greater or equal to 0, got ", m, "\neye: expected m from 0 on; got ", m);
-  DType dtype = c.args[2].dtype_or(default_dtype());
+  DType dtype = factory_dtype(c, c.args[2], default_dtype());
   Tensor& out = result(c, 0, Dims{n, m}, dtype);
   uint64_t nothing[2] = {};
   fill_with(out, nothing);

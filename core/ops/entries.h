@@ -23,6 +23,9 @@ bool view_strides(const Tensor& t, Ints size, Dims& strides);
 Tensor computable(const Tensor& t, const char* name);
 inline int wide(const Tensor& t) { return t.dtype() == DType::Float64; }  // which instance
 
+// The type of what a factory makes: as asked, else that of a tensor given with out=, else the fallback.
+DType factory_dtype(const Call& c, const Value& dtype, DType fallback);
+
 // The input's [outer, n, inner] around one dimension.
 struct Split3 {
   int64_t outer, n, inner;

@@ -24,6 +24,8 @@ Tensor index_for(const char* op, const Tensor& index);
 Tensor changed(Call& c);
 // `t`, or a copy of it where it shares memory with what the call changes.
 Tensor apart(const Tensor& target, const Tensor& t);
+// Tensors given with out= may not repeat elements or share memory with operands; `exact`: nor have another type.
+void check_given(const Call& c, bool exact_dtype = false);
 [[noreturn]] void out_of_bounds(ErrorKind kind, const char* op, int64_t index, int dim, int64_t size);
 
 // One element as bytes of dtype; complex numbers only go into complex types.

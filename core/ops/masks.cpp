@@ -17,6 +17,7 @@ void check_bool(const Tensor& mask, const char* message) {
 namespace entries {
 
 void masked_select(Call& c) {
+  check_given(c);
   const Tensor &t = c.tensor(0), &mask = c.tensor(1);
   check_bool(mask, "masked_select: expected BoolTensor for mask");
   Dims sizes = equal(mask.sizes(), t.sizes()) ? Dims(t.sizes()) : broadcast(mask.sizes(), t.sizes());

@@ -281,6 +281,7 @@ void sum_to_size(Call& c) {
   }
   if (!ok) fail(ErrorKind::Runtime, "size {", text_of(size), "} is not expandable to size {", text_of(t.sizes()), "}.");
   Tensor summed = dims.empty() ? clone_data(t) : ops::cast(ops::sum(t, dims, true), t.dtype());
+  if (!summed.contiguous()) summed = contiguous(summed);  // a copy keeps the order of strides
   c.results[0] = make_view(summed, size, contiguous_strides(size), 0);
 }
 
@@ -399,8 +400,16 @@ void pad_constant(Backward& b) {
 }
 
 void as_strided_backward(Backward& b) {
-  Tensor laid_out = empty_strided(b.args[1].as_ints(), b.args[2].as_ints(), b.grads[0].dtype());
-  ops::copy_(laid_out, b.grads[0]);
+  Tensor laid_out;
+  if (b.differentiable) {  // without in-place changes: the cotangent may be batched
+    int64_t n = 1;
+    for (size_t i = 0; i < b.args[1].as_ints().size(); i++)
+      n += std::max<int64_t>(b.args[1].as_ints()[i] - 1, 0) * b.args[2].as_ints()[i];
+    laid_out = ops::as_strided_backward(b.grads[0], Dims{n}, Dims{1}, b.args[2], 0);
+  } else {
+    laid_out = empty_strided(b.args[1].as_ints(), b.args[2].as_ints(), b.grads[0].dtype());
+    ops::copy_(laid_out, b.grads[0]);
+  }
   b.out[0] = ops::as_strided(laid_out, b.shapes[0], b.args[3].as_ints(), b.args[4].as_int());
 }
 

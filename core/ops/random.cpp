@@ -1,5 +1,6 @@
 // Random tensors: which memory is filled in which order; the streams are random_fill's.
 #include "base/random.h"
+#include "kernels/cpu/dropout.h"
 #include "ops/indexing.h"
 #include "ops/random_fill.h"
 
@@ -8,7 +9,7 @@ namespace flambeau {
 namespace {
 
 Generator& generator(const Call& c) {
-  const Value& v = c.args[c.primitive.param_count - 1];
+  const Value& v = c.args[c.primitive.param_count - 1];  // where the row has one
   return v.kind == Kind::Generator ? *v.generator : default_generator();
 }
 
@@ -99,6 +100,7 @@ void random(Call& c) {
 }
 
 void bernoulli(Call& c) {
+  indexing::check_given(c);
   const Tensor& t = c.tensor(0);
   const Value& p = c.args[1];
   if (p.is_number() || (p.none() && c.in_place)) {
@@ -120,6 +122,9 @@ void bernoulli(Call& c) {
 }
 
 void multinomial(Call& c) {
+  if (c.results[0] && c.results[0].dtype() != DType::Int64)
+    fail(ErrorKind::Runtime, "multinomial expects Long tensor out, got: ", python_name_of(c.results[0].dtype()),
+         "\nmultinomial: expected out= of int64; got ", describe(c.results[0]));
   const Tensor& t = c.tensor(0);
   int64_t samples = c.args[1].as_int();
   if (t.dim() < 1 || t.dim() > 2)
@@ -141,7 +146,16 @@ void native_dropout(Call& c) {
   bool direct = c.in_place && x.get() == t.get();
   Tensor out = direct ? c.results[0] : empty_like(x),
          mask = x.contiguous() ? empty(x.sizes(), DType::Bool) : empty_strided(x.sizes(), x.strides(), DType::Bool);
-  if (train) {
+  if (train && is_complex(t.dtype())) {
+    Tensor ones = empty(x.sizes(), real_of(t.dtype())), factors = empty(x.sizes(), real_of(t.dtype()));
+    alignas(16) char one[16];
+    store_number(one, ones.dtype(), {1, 0});
+    fill_with(ones, one);
+    mask = empty(x.sizes(), DType::Bool);
+    flambeau::random::dropout(generator(c), ones.dtype(), ones.data(), factors.data(), mask.data_as<bool>(), x.numel(),
+                              c.args[1].as_double());
+    copy_into(out, ops::mul(make_view(x, x.sizes(), x.strides(), x.offset()), factors));
+  } else if (train) {
     flambeau::random::dropout(generator(c), t.dtype(), x.data(), out.data(), mask.data_as<bool>(), x.numel(),
                               c.args[1].as_double());
   } else {
@@ -169,12 +183,12 @@ void dropout(Call& c) {
 }
 
 void rand(Call& c) {
-  Tensor out = made(c, c.args[1].dtype_or(default_dtype()));
+  Tensor out = made(c, factory_dtype(c, c.args[1], default_dtype()));
   flambeau::random::uniform(generator(c), out.dtype(), out.data(), out.numel(), 0, 1);
 }
 
 void randn(Call& c) {
-  Tensor out = made(c, c.args[1].dtype_or(default_dtype()));
+  Tensor out = made(c, factory_dtype(c, c.args[1], default_dtype()));
   flambeau::random::normal(generator(c), out.dtype(), out.data(), out.numel(), 0, 1);
 }
 
@@ -184,14 +198,14 @@ void randint(Call& c) {
     if (n < 0)
       fail(ErrorKind::Runtime, "Trying to create tensor with negative dimension ", n, ": ", text_of(size),
            "\nrandint: expected extents from 0 on; got ", shape_text(size));
-  Tensor& out = result(c, 0, size, c.args[3].dtype_or(DType::Int64));
+  Tensor& out = result(c, 0, size, factory_dtype(c, c.args[3], DType::Int64));
   flambeau::random::integers(generator(c), out.dtype(), out.data(), out.numel(), c.args[0].as_int(),
                              c.args[1].as_int());
 }
 
 void randperm(Call& c) {
   int64_t n = c.args[0].as_int();
-  DType dtype = c.args[1].dtype_or(DType::Int64);
+  DType dtype = factory_dtype(c, c.args[1], DType::Int64);
   if (n < 0) fail(ErrorKind::Runtime, "n must be non-negative, got", n, "\nrandperm: expected n from 0 on; got ", n);
   Tensor& out = result(c, 0, Dims{n}, dtype);
   flambeau::random::permutation(generator(c), dtype, out.data(), n);
@@ -222,10 +236,16 @@ void native_dropout(Backward& b) {
   double p = b.args[1].as_double();
   bool train = b.args[2].none() || b.args[2].as_bool();
   const Tensor& g = b.grads[0];
-  if (!train || p == 0)
+  if (!train || p == 0) {
     b.out[0] = g;
-  else
+  } else if (!b.differentiable && (g.dtype() == DType::Float32 || g.dtype() == DType::Float64)) {
+    Tensor from = contiguous(g), keep = contiguous(b.results[1]), out = empty(g.sizes(), g.dtype());
+    kernels::table<kernels::DropoutKernels>().apply[wide(g)](from.data(), keep.data_as<uint8_t>(), out.data(),
+                                                             g.numel(), p == 1 ? 0 : 1 / (1 - p));
+    b.out[0] = out;
+  } else {
     b.out[0] = p == 1 ? ops::zeros_like(g) : ops::where(b.results[1], ops::mul(g, 1 / (1 - p)), 0);
+  }
 }
 
 }  // namespace vjps

@@ -140,6 +140,18 @@ void reduce(Call& c) {
       }
   Tensor t = converted(input, folded);
   DType raw = p.reduction->result[int(folded)];
+  // The usual cases, whole or along one dimension, write straight into the result.
+  if (t.contiguous() && raw == out_dtype && (dims.count == t.dim() || dims.count == 1)) {
+    Split3 part{1, t.numel(), 1};
+    if (dims.count != t.dim()) {
+      int dim = 0;
+      while (!dims.has[dim]) dim++;
+      part = split_at(t.sizes(), dim);
+    }
+    Tensor& out = result(c, 0, sizes, out_dtype);
+    if (out.numel()) p.reduction->kernel[int(folded)](out.data(), t.data(), part.outer, part.n, part.inner, a.numbers);
+    return;
+  }
   // The usual case writes straight into the result.
   if (t.contiguous() && raw == out_dtype) {
     Layout l = lay_out(t, dims);

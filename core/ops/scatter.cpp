@@ -8,7 +8,7 @@ using namespace indexing;
 namespace indexing {
 
 Tensor index_for(const char* op, const Tensor& index) {
-  if (index.dtype() != DType::Int64 && index.dtype() != DType::Int32 && index.numel())
+  if (index.numel() && index.dtype() != DType::Int64 && index.dtype() != DType::Int32)
     fail(ErrorKind::Runtime, op, "(): Expected dtype int32/int64 for index\n", op, ": expected int64 positions; got ",
          describe(index));
   return converted(index, DType::Int64);
@@ -31,6 +31,38 @@ Tensor changed(Call& c) {
 }
 
 Tensor apart(const Tensor& target, const Tensor& t) { return t && same_storage(target, t) ? clone_data(t) : t; }
+
+void check_given(const Call& c, bool exact_dtype) {
+  if (!c.given || c.in_place) return;
+  auto range_end = [](const TensorBody* t) {
+    int64_t last = 0;
+    for (int d = 0; d < t->dim; d++) last += (t->sizes[d] - 1) * t->sizes[t->dim + d];
+    return t->data + (last + 1) * int64_t(item_size(t->dtype));
+  };
+  for (int r = 0; r < c.primitive.result_count; r++) {
+    const Tensor& out = c.results[r];
+    if (!out) continue;
+    if (exact_dtype && r == 0 && out.dtype() != c.tensor(0).dtype())
+      fail(ErrorKind::Runtime, "Expected out tensor to have dtype ", cpp_name_of(c.tensor(0).dtype()), ", but got ",
+           cpp_name_of(out.dtype()), " instead\n", c.primitive.name, ": expected out= of ",
+           name_of(c.tensor(0).dtype()), "; got ", describe(out));
+    if (may_self_overlap(out))
+      fail(ErrorKind::Runtime,
+           "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+           "Please clone() the tensor before performing the operation.\n",
+           c.primitive.name, ": expected out= without repeated elements; got ", describe(out));
+    for (int i = 0; i < c.primitive.param_count; i++) {
+      const Value& v = c.args[i];
+      if (!v.is_tensor() || !out.numel() || !v.tensor->numel || v.tensor->storage != out.storage()) continue;
+      if (v.tensor->data < range_end(out.get()) && out.data() < range_end(v.tensor))
+        fail(ErrorKind::Runtime,
+             "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
+             "memory location. Please clone() the tensor before performing the operation.\n",
+             c.primitive.name, ": expected out= apart from the operands; got memory of '", c.primitive.params[i].name,
+             "'");
+    }
+  }
+}
 
 void out_of_bounds(ErrorKind kind, const char* op, int64_t index, int dim, int64_t size) {
   fail(kind, "index ", index, " is out of bounds for dimension ", dim, " with size ", size, "\n", op,
@@ -135,6 +167,7 @@ kernels::ScatterOp reduction_of_scatter(const Value& reduce) {
 namespace entries {
 
 void gather(Call& c) {
+  check_given(c, true);
   const Tensor& t = c.tensor(0);
   int dim = wrap_dim(c.args[1].as_int(), t.dim());
   Tensor index = index_for("gather", c.tensor(2));

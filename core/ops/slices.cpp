@@ -135,6 +135,7 @@ Tensor embedding_index(const Tensor& indices) {
 namespace entries {
 
 void index_select(Call& c) {
+  check_given(c);
   const Tensor& t = c.tensor(0);
   Tensor index = positions("index_select", c.tensor(2), true, "index_select(): Expected dtype int32 or int64 for index",
                            ErrorKind::Runtime, ErrorKind::Index);
@@ -250,6 +251,7 @@ void index_fill(Call& c) {
 }
 
 void take(Call& c) {
+  check_given(c);
   Tensor index = take_index(c.tensor(1)), from = contiguous(c.tensor(0));
   if (!from.numel() && index.numel())
     fail(ErrorKind::Index, "take(): tried to take from an empty tensor\ntake: expected elements; got ", describe(from));
@@ -332,7 +334,15 @@ void index_copy(Backward& b) {
 void index_fill(Backward& b) {
   const Tensor& g = b.grads[0];
   if (b.needed(0)) b.out[0] = ops::index_fill(g, b.args[1], b.args[2], 0);
-  if (b.needed(3)) b.out[3] = reduced(b, 3, ops::sum(ops::sub(g, ops::index_fill(g, b.args[1], b.args[2], 0))));
+  if (!b.needed(3)) return;
+  // A slice counts once, however often the index names it.
+  int dim = wrap_dim(b.args[1].as_int(), int(b.shapes[0].size()));
+  int64_t n = b.shapes[0].empty() ? 1 : b.shapes[0][size_t(dim)];
+  Tensor index = clone_data(contiguous(b.args[2].peek()));
+  for (int64_t i = 0; i < index.numel(); i++)
+    if (int64_t& at = index.data_as<int64_t>()[i]; at < 0) at += n;
+  Tensor once = ops::unique2(index)[0];
+  b.out[3] = reduced(b, 3, ops::sum(ops::index_select(g, b.args[1], once)));
 }
 
 void embedding(Backward& b) {

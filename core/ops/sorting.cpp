@@ -136,6 +136,7 @@ void topk(Call& c) {
 }
 
 void kthvalue(Call& c) {
+  check_given(c);
   const Tensor& t = c.tensor(0);
   int dim = wrap_dim(c.args[2].as_int(), t.dim());
   int64_t k = c.args[1].as_int(), n = t.dim() ? t.size(dim) : 1;

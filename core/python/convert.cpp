@@ -16,7 +16,7 @@ PyObject* element(const char* data, DType dtype) {
 PyObject* item(const Tensor& t) {
   if (t.numel() != 1)
     raise(PyExc_RuntimeError, str("a Tensor with ", t.numel(), " elements cannot be converted to Scalar"));
-  if (t->keys)
+  if (t->keys & kBatched)
     raise(PyExc_RuntimeError, "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor, please try to rewrite what you're doing with other operations.");
   return element(t.data(), t.dtype());
 }
@@ -261,7 +261,7 @@ PyObject* to_numpy(PyObject*, PyObject* self) {
 PyObject* py_tolist(PyObject*, PyObject* self) {
   return guarded([&] {
     Tensor t = tensor_of(self);
-    if (t->keys) raise(PyExc_RuntimeError, "a tensor inside a transformation has no list of numbers");
+    if (t->keys & kBatched) raise(PyExc_RuntimeError, "a tensor inside a transformation has no list of numbers");
     return to_list(t, 0, t.data());
   });
 }

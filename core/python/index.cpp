@@ -20,6 +20,10 @@ Tensor as_index(PyObject* o) {
   return t;
 }
 
+Tensor as_type(const Tensor& t, DType dtype) {
+  return t->keys && t.dtype() != dtype ? ops::cast(t, dtype) : converted(t, dtype);
+}
+
 [[noreturn]] void bad_index(PyObject* o) {
   raise(PyExc_TypeError, str("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got ",
                              Py_TYPE(o)->tp_name, ")"));
@@ -87,7 +91,7 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
       put(mask);
     } else if (is_tensor(o) || PySequence_Check(o)) {
       Tensor index = as_index(o);
-      if (is_tensor(o) && index.dim() == 0 && is_integral(index.dtype()) && !is_bool(index.dtype()) && index.dtype() != DType::UInt8) {
+      if (is_tensor(o) && index.dim() == 0 && !index->keys && is_integral(index.dtype()) && !is_bool(index.dtype()) && index.dtype() != DType::UInt8) {
         t = ops::select(t, dim, load_integer(index.data(), index.dtype()));  // an integer in a tensor's clothes
         continue;
       }
@@ -104,9 +108,9 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
           if (index.size(d) != t.size(dim + d))
             raise(PyExc_IndexError, str("The shape of the mask ", text_of(index.sizes()), " at index ", d, " does not match the shape of the indexed tensor ",
                                         text_of(t.sizes()), " at index ", dim + d));
-        put(converted(index, DType::Bool), extra_dims);
+        put(as_type(index, DType::Bool), extra_dims);
       } else {
-        put(converted(index, DType::Int64));
+        put(as_type(index, DType::Int64));
       }
     } else {
       bad_index(o);

@@ -135,7 +135,7 @@ PyMODINIT_FUNC PyInit__C() {
   Object module(PyModule_Create(&definition));
   if (!module) return nullptr;
   flambeau::set_region_hooks({leave_region, enter_region});
-  for (auto add : {add_small_types, wrap_init, add_ops, add_conversions, add_autograd, add_module_base, add_optimizer})
+  for (auto add : {add_small_types, wrap_init, add_ops, add_conversions, add_autograd, add_levels, add_module_base, add_optimizer})
     if (add(module.get()) < 0) return nullptr;
   return module.release();
 }

@@ -140,6 +140,8 @@ int nb_bool(PyObject* a) {
     if (t->numel != 1)
       raise(PyExc_RuntimeError, t->numel ? "Boolean value of Tensor with more than one value is ambiguous"
                                          : "Boolean value of Tensor with no values is ambiguous");
+    if (t->keys & kBatched)
+      raise(PyExc_RuntimeError, "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't support that yet, please shout over at https://github.com/pytorch/functorch/issues/257 .");
     Object value(ok(item(tensor_of(a))));
     return PyObject_IsTrue(value.get());
   });

@@ -18,14 +18,25 @@ struct OpObject {
 PyObject *str_out, *str_dtype, *str_device, *str_layout, *str_requires_grad, *str_pin_memory, *str_memory_format,
     *str_axis, *str_keepdims, *str_names;
 
-// What conversions need to live as long as the call.
+// What conversions need to live as long as the call. Nothing here costs before it is used.
 struct Room {
-  Dims ints[4];
+  static constexpr int kInts = 192, kTensors = 24;
+  int64_t ints[kInts];
   int used_ints = 0;
   Complex128 complex[kMaxParams];
-  std::vector<TensorBody*> list;
-  std::vector<Tensor> kept;
-  std::vector<double> floats;
+  TensorBody* few[kTensors];
+  std::unique_ptr<TensorBody*[]> many;
+  std::unique_ptr<double[]> floats;
+
+  void push(int64_t v) {
+    if (used_ints == kInts) raise(PyExc_RuntimeError, "too many whole numbers in one call");
+    ints[used_ints++] = v;
+  }
+  TensorBody** tensors(size_t n) {
+    if (n <= size_t(kTensors)) return few;
+    many.reset(new TensorBody*[n]);
+    return many.get();
+  }
 };
 
 union ValueRoom {
@@ -39,15 +50,15 @@ union ValueRoom {
 }
 
 Value read_ints(const Primitive& p, int i, PyObject* o, Room& room) {
-  Dims& list = room.ints[room.used_ints++];
+  const int64_t* begin = room.ints + room.used_ints;
   if (PyLong_Check(o)) {
-    list.push_back(PyLong_AsLongLong(o));
+    room.push(PyLong_AsLongLong(o));
   } else if (PyTuple_Check(o) || PyList_Check(o)) {
     Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
     for (Py_ssize_t k = 0; k < n; k++) {
       PyObject* entry = PySequence_Fast_GET_ITEM(o, k);
       if (PyLong_CheckExact(entry)) {
-        list.push_back(PyLong_AsLongLong(entry));
+        room.push(PyLong_AsLongLong(entry));
         continue;
       }
       Object number(PyFloat_Check(entry) ? nullptr : PyNumber_Index(entry));
@@ -56,16 +67,16 @@ Value read_ints(const Primitive& p, int i, PyObject* o, Room& room) {
         raise(PyExc_TypeError, str(p.name, "(): argument '", p.params[i].name, "' (position ", i + 1, ") must be tuple of ints, but found element of type ",
                                    Py_TYPE(entry)->tp_name, " at pos ", k));
       }
-      list.push_back(PyLong_AsLongLong(number.get()));
+      room.push(PyLong_AsLongLong(number.get()));
     }
   } else if (PyIndex_Check(o)) {
     Object number(ok(PyNumber_Index(o)));
-    list.push_back(PyLong_AsLongLong(number.get()));
+    room.push(PyLong_AsLongLong(number.get()));
   } else {
     wrong_type(p, i, "tuple of ints", o);
   }
   if (PyErr_Occurred()) throw PythonError();
-  return Value(list);
+  return Value(Ints(begin, room.ints + room.used_ints));
 }
 
 Value read_floats(const Primitive& p, int i, PyObject* o, Room& room) {
@@ -74,25 +85,27 @@ Value read_floats(const Primitive& p, int i, PyObject* o, Room& room) {
     PyErr_Clear();
     wrong_type(p, i, "tuple of floats", o);
   }
-  for (Py_ssize_t k = 0; k < PySequence_Fast_GET_SIZE(list.get()); k++) {
-    room.floats.push_back(PyFloat_AsDouble(PySequence_Fast_GET_ITEM(list.get(), k)));
+  size_t n = size_t(PySequence_Fast_GET_SIZE(list.get()));
+  room.floats.reset(new double[n]);
+  for (size_t k = 0; k < n; k++) {
+    room.floats[k] = PyFloat_AsDouble(PySequence_Fast_GET_ITEM(list.get(), Py_ssize_t(k)));
     if (PyErr_Occurred()) throw PythonError();
   }
-  return Value(std::span<const double>(room.floats));
+  return Value(std::span<const double>(room.floats.get(), n));
 }
 
 Value read_tensors(const Primitive& p, int i, PyObject* o, Room& room) {
   if (!PyTuple_Check(o) && !PyList_Check(o)) wrong_type(p, i, "tuple of Tensors", o);
   Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
-  room.list.reserve(size_t(n));
+  TensorBody** list = room.tensors(size_t(n));
   for (Py_ssize_t k = 0; k < n; k++) {
     PyObject* entry = PySequence_Fast_GET_ITEM(o, k);
-    if (entry == Py_None && p.cls == Class::Indexing) room.list.push_back(nullptr);
+    if (entry == Py_None && p.cls == Class::Indexing) list[k] = nullptr;
     else if (!is_tensor(entry))
       raise(PyExc_TypeError, str("expected Tensor as element ", k, " in argument ", i, ", but got ", Py_TYPE(entry)->tp_name));
-    else room.list.push_back(body_of(entry));
+    else list[k] = body_of(entry);
   }
-  return Value(std::span<TensorBody* const>(room.list));
+  return Value(std::span<TensorBody* const>(list, size_t(n)));
 }
 
 Value read(const Primitive& p, int i, PyObject* o, Room& room) {
@@ -229,16 +242,21 @@ void parse(const Primitive& p, PyObject* const* args, Py_ssize_t count, PyObject
     // The last positional list of ints may be spelled out: view(2, 3).
     if (k == positional - 1 && p.params[k].type == ParamType::Ints && (PyLong_Check(args[k]) || PyIndex_Check(args[k])) &&
         !PyTuple_Check(args[k])) {
-      Dims& list = room.ints[room.used_ints++];
+      const int64_t* begin = room.ints + room.used_ints;
       for (; k < count; k++) {
+        if (PyLong_CheckExact(args[k])) {
+          room.push(PyLong_AsLongLong(args[k]));
+          continue;
+        }
         Object number(PyFloat_Check(args[k]) ? nullptr : PyNumber_Index(args[k]));
         if (!number) {
           PyErr_Clear();
           wrong_type(p, positional - 1, "tuple of ints", args[k]);
         }
-        list.push_back(PyLong_AsLongLong(number.get()));
+        room.push(PyLong_AsLongLong(number.get()));
       }
-      values[positional - 1] = Value(list);
+      if (PyErr_Occurred()) throw PythonError();  // a number beyond 64 bits
+      values[positional - 1] = Value(Ints(begin, room.ints + room.used_ints));
       seen |= 1u << (positional - 1);
       break;
     }
@@ -324,7 +342,7 @@ void read_out(const Primitive& p, PyObject* out, Tensor* results) {
 bool any_override(PyObject* const* args, Py_ssize_t count) {
   for (Py_ssize_t k = 0; k < count; k++) {
     PyObject* o = args[k];
-    if (Py_TYPE(o) == &TensorType) continue;
+    if (Py_TYPE(o) == &TensorType || PyLong_CheckExact(o)) continue;
     if (is_tensor(o) && overrides(o)) return true;
     if (PyList_CheckExact(o) || PyTuple_CheckExact(o)) {
       Py_ssize_t n = PySequence_Fast_GET_SIZE(o);

@@ -112,6 +112,7 @@ Tensor tensor_from(PyObject* data, const DType* dtype);        // torch.tensor's
 Tensor from_array(PyObject* array);                            // shares memory with a NumPy array
 int add_conversions(PyObject* module);
 int add_autograd(PyObject* module);
+int add_levels(PyObject* module);
 int add_methods(PyObject* module);
 int add_optimizer(PyObject* module);
 int add_module_base(PyObject* module);

@@ -1,4 +1,5 @@
 // Attributes of Tensor, and the methods that are about the tensor itself rather than its elements.
+#include "autograd/levels.h"
 #include "python/python.h"
 #include "tensor/copy.h"
 
@@ -26,6 +27,8 @@ int set_requires_grad(PyObject* o, PyObject* value, void*) {
     TensorBody* t = body(o);
     int wanted = value ? PyObject_IsTrue(value) : 0;
     ok(wanted);
+    if (t->keys & kBatched && wanted)
+      raise(PyExc_RuntimeError, "You are attempting to call Tensor.requires_grad_() (or perhaps using torch.autograd.functional.* APIs) inside of a function being transformed by a functorch transform. This is unsupported, please attempt to use the functorch transforms (e.g. grad, vjp, jacrev, jacfwd, hessian) or call requires_grad_() outside of a function being transformed instead.");
     if (wanted && !is_differentiable(t->dtype))
       raise(PyExc_RuntimeError, "only Tensors of floating point and complex dtype can require gradients");
     if (!is_leaf(t)) {
@@ -66,7 +69,7 @@ int set_grad(PyObject* o, PyObject* value, void*) {
 }
 PyObject* get_data(PyObject* o, void*) {
   return guarded([&] {
-    Tensor t = detached(tensor_of(o));
+    Tensor t = body(o)->keys ? detached_fully(tensor_of(o)) : detached(tensor_of(o));
     t->untracked = true;
     return wrap(t);
   });
@@ -170,7 +173,7 @@ PyObject* m_item(PyObject* o, PyObject*) {
 }
 PyObject* m_detach(PyObject* o, PyObject*) {
   return guarded([&] {
-    return wrap(detached(tensor_of(o)));
+    return wrap(body(o)->keys ? detached_fully(tensor_of(o)) : detached(tensor_of(o)));
   });
 }
 PyObject* m_detach_(PyObject* o, PyObject*) {

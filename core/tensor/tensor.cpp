@@ -86,6 +86,27 @@ void set_geometry(TensorBody* t, Ints sizes, Ints strides) {
   t->contiguous = geometry_contiguous(held_sizes, held_strides);
 }
 
+// The geometry of a body that has none yet: one walk for sizes, strides, count and order.
+static void first_geometry(TensorBody* t, Ints sizes, Ints strides) {
+  check(sizes.size() <= kMaxDims, "tensors have at most ", kMaxDims, " dimensions, got ", sizes.size());
+  int dim = int(sizes.size());
+  int64_t* out = room_for_dims(t, dim);
+  int64_t n = 1, expected = 1;
+  bool in_order = true;
+  for (int i = dim - 1; i >= 0; i--) {
+    int64_t size = sizes[size_t(i)], stride = strides[size_t(i)];
+    out[i] = size;
+    out[i + dim] = stride;
+    n *= size;
+    if (size != 1) {
+      in_order = in_order && stride == expected;
+      expected *= size;
+    }
+  }
+  t->numel = n;
+  t->contiguous = in_order || n == 0;
+}
+
 static int64_t checked_bytes(Ints sizes, DType dtype) {
   int64_t n = int64_t(item_size(dtype));
   for (int64_t s : sizes) {
@@ -98,18 +119,21 @@ static int64_t checked_bytes(Ints sizes, DType dtype) {
 
 Tensor empty(Ints sizes, DType dtype) {
   check(sizes.size() <= kMaxDims, "tensors have at most ", kMaxDims, " dimensions, got ", sizes.size());
-  int64_t bytes = checked_bytes(sizes, dtype);
+  int dim = int(sizes.size());
+  int64_t item = int64_t(item_size(dtype)), bytes = item;
+  bool fits = true;
+  for (int64_t s : sizes) fits = fits && s >= 0 && !__builtin_mul_overflow(bytes, s, &bytes);
+  if (!fits) [[unlikely]] bytes = checked_bytes(sizes, dtype);  // for its error, or zero elements with huge extents
   Ref<Storage> storage = make_storage(size_t(bytes));
   TensorBody* t = new_body(dtype);
-  int64_t* out = room_for_dims(t, int(sizes.size()));
-  int64_t step = 1, n = 1;
-  for (int i = t->dim - 1; i >= 0; i--) {
-    out[i] = sizes[i];
-    out[i + t->dim] = step;
-    step *= std::max<int64_t>(sizes[i], 1);
-    n *= sizes[i];
+  int64_t* out = room_for_dims(t, dim);
+  int64_t step = 1;
+  for (int i = dim - 1; i >= 0; i--) {
+    out[i] = sizes[size_t(i)];
+    out[i + dim] = step;
+    step *= std::max<int64_t>(sizes[size_t(i)], 1);
   }
-  t->numel = n;
+  t->numel = bytes / item;
   t->contiguous = true;
   t->data = storage->data;
   t->storage = storage.detach();
@@ -119,7 +143,7 @@ Tensor empty(Ints sizes, DType dtype) {
 Tensor tensor_over(Ref<Storage> storage, DType dtype, Ints sizes, Ints strides, int64_t offset) {
   TensorBody* t = new_body(dtype);
   Tensor result(t);
-  set_geometry(t, sizes, strides);
+  first_geometry(t, sizes, strides);
   t->data = storage->data + offset * int64_t(item_size(dtype));
   t->storage = storage.detach();
   return result;

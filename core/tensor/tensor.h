@@ -76,6 +76,7 @@ enum LayerKey : uint8_t {
   kBatched = 2,    // func.vmap
   kDual = 4,       // forward mode
   kShapeOnly = 8,  // no data: capture and the meta device
+  kTracked = 16,   // func.grad and func.vjp: a graph of its own for each level
 };
 
 struct PythonHeader {  // in words: two of the collector's, count, type, __dict__, weak references

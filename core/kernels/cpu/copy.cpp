@@ -489,7 +489,8 @@ void copy(int ndim, const int64_t* sizes, void* dst, const int64_t* dst_strides,
 
 void fill(void* dst, int64_t n, const void* value, int item_size) {
   alignas(64) char pattern[64];
-  for (int i = 0; i < 64; i += item_size) std::memcpy(pattern + i, value, item_size);
+  std::memcpy(pattern, value, item_size);
+  for (int i = item_size; i < 64; i *= 2) std::memcpy(pattern + i, pattern, i);
   char* out = static_cast<char*>(dst);
   bool streaming = worth_streaming(n * item_size);
   int64_t lines = (n * item_size + 63) / 64;

@@ -88,7 +88,8 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
         )
     if input.dim() == 3:
         return _drop_channels(input, p, training, inplace)
-    return _drop_channels(input.unsqueeze(0), p, training, inplace).squeeze(0)
+    result = _drop_channels(input.unsqueeze(0), p, training, inplace)
+    return input if inplace else result.squeeze(0)
 
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -123,4 +124,5 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
         )
     if input.dim() == 5:
         return _drop_channels(input, p, training, inplace)
-    return _drop_channels(input.unsqueeze(0), p, training, inplace).squeeze(0)
+    result = _drop_channels(input.unsqueeze(0), p, training, inplace)
+    return input if inplace else result.squeeze(0)
