@@ -1,7 +1,7 @@
 """Activation functions of neural networks."""
 
 from rows.formula import P, m, where
-from rows.row import FLOAT, REAL, elementwise
+from rows.row import COMPLEX, FLOAT, REAL, elementwise
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al., 2017: the fixed point of mean 0, variance 1
 SQRT_HALF, SQRT_2_OVER_PI, INV_SQRT_2PI = 0.7071067811865476, 0.7978845608028654, 0.3989422804014327
@@ -63,7 +63,7 @@ activation("gelu_tanh", "input", lambda x: 0.5 * x * (1 + m.tanh(SQRT_2_OVER_PI 
     gelu_tanh_gradient, "gelu by way of tanh, the cheaper form.", function=False, inplace=False, namespace="")
 activation("silu", "input", lambda x: x * m.sigmoid(x),
     lambda g, input: g * (P.sigmoid(input) * (1 + input * (1 - P.sigmoid(input)))),
-    "x sigmoid(x).", reference="input / (1 + np.exp(-input))")
+    "x sigmoid(x).", dtypes=FLOAT | COMPLEX, reference="input / (1 + np.exp(-input))")
 activation("softplus", "input, beta: number = 1.0, threshold: number = 20.0",
     lambda x, beta, threshold: where(x * beta > threshold, x, m.log1p(m.exp(x * beta)) / beta),
     lambda g, input, beta, threshold: where(input * beta > threshold, g, g * P.sigmoid(input * beta)),

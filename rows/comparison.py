@@ -69,11 +69,11 @@ elementwise("clamp", "input, min, max", REAL,
     aliases="clip", domain=((-3, 3), (-2, -0.5), (0.5, 2)), reference="np.minimum(np.maximum(input, min), max)",
     doc="`input` moved into the interval from `min` to `max`; where `min` exceeds `max`, `max`.")
 
-elementwise("clamp_min", "input, min", REAL, m.maximum,
+elementwise("clamp_min", "input, min", REAL | BOOL, m.maximum,
     lambda g, input, min: (where(input >= min, g, 0), where(input < min, g, 0)),
     reference="np.maximum(input, min)", doc="`input`, but not less than `min`.")
 
-elementwise("clamp_max", "input, max", REAL, m.minimum,
+elementwise("clamp_max", "input, max", REAL | BOOL, m.minimum,
     lambda g, input, max: (where(input <= max, g, 0), where(input > max, g, 0)),
     reference="np.minimum(input, max)", doc="`input`, but not more than `max`.")
 

@@ -56,7 +56,7 @@ elementwise("replace_nonfinite", "input, nan: number, posinf: number, neginf: nu
 
 # ---- complex numbers -------------------------------------------------------------------------------------------------
 
-elementwise("conj_physical", "input", NUMBER, m.conj, lambda g: P.conj_physical(g),
+elementwise("conj_physical", "input", ALL, m.conj, lambda g: P.conj_physical(g),
     reference="np.conj(input)", doc="The complex conjugate of each element, computed.")
 
 elementwise("real_part", "input", FLOAT | COMPLEX, m.real, lambda g: g, jvp=lambda g: P.real_part(g),

@@ -293,7 +293,12 @@ void convolution_kernel(Backward& b) {
 void convolution_input_grad(Backward& b) {
   const Tensor& h = b.grads[0];  // of the input's shape
   if (!h) return;
-  if (b.needed(0)) b.out[0] = ops::convolution_kernel(h, saved(b, b.args[1]), Value(), b.args[3], b.args[4], b.args[5], b.args[6]);
+  if (b.needed(0)) {
+    Tensor dy = ops::convolution_kernel(h, saved(b, b.args[1]), Value(), b.args[3], b.args[4], b.args[5], b.args[6]);
+    for (int i = 2; i < dy.dim(); i++)  // output padding beyond the stride makes room for more windows than there were
+      if (dy.size(i) > b.shapes[0][size_t(i)]) dy = ops::narrow(dy, i, 0, b.shapes[0][size_t(i)]);
+    b.out[0] = dy;
+  }
   if (b.needed(1)) b.out[1] = ops::convolution_weight_grad(saved(b, b.args[0]), h, b.shapes[1], b.args[3], b.args[4], b.args[5], b.args[6]);
 }
 

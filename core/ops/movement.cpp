@@ -339,8 +339,11 @@ void unfold_backward(Call& c) {
     s.erase(last);
     st.erase(last);
     Tensor from = make_view(g, s, st, g.offset() + k * g.stride(last));
-    if (whole.dim() == 0) from = make_view(from, {}, {}, from.offset());
-    if (whole.dim() == 0 || from.size(dim) == 0) continue;
+    if (whole.dim() == 0) {  // a number unfolds into a window of one
+      ops::add_(whole, make_view(from, {}, {}, from.offset()));
+      continue;
+    }
+    if (from.size(dim) == 0) continue;
     Tensor to = part(whole, dim, k, from.size(dim), step);
     ops::add_(to, from);
   }

@@ -118,7 +118,10 @@ bool collect(Batch (&batches)[2], const Rule& rule, PyObject* object, PyObject* 
     p.state[slot] = s->data;
   }
   p.step = m.step ? int64_t(read(m.step)) + 1 : 2;  // SGD's buffers are there before the first call
-  if (m.product) p.extra = read(m.product);
+  if (m.product) {
+    p.extra = read(m.product);
+    p.extra_single = m.product->dtype == DType::Float32;
+  }
   Batch& batch = batches[t->dtype == DType::Float64];
   batch.list.push_back(p);
   batch.members.push_back(m);

@@ -105,12 +105,12 @@ def train(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers: in
 
 def run_demo(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers: int = 0) -> int:
     """The whole demo with its output; returns the exit status."""
-    print(
-        "Training a small convolutional network on 4,000 handwritten digits; "
-        f"{epochs} epochs, {torch.get_num_threads()} threads.",
-        flush=True,
-    )
     try:
+        print(
+            "Training a small convolutional network on 4,000 handwritten digits; "
+            f"{epochs} epochs, {torch.get_num_threads()} threads.",
+            flush=True,
+        )
         result = train(folder, epochs, seed, workers)
     except KeyboardInterrupt:  # before the loop began
         result = {"interrupted": True, "history": {"loss": []}}

@@ -330,7 +330,10 @@ void adamax(Parameter* list, int64_t count, const AdamaxOptions& o) {
 }
 template <class T>
 void nadam(Parameter* list, int64_t count, const NadamOptions& o) {
-  for (int64_t i = 0; i < count; ++i) list[i].extra *= nadam_momentum(o, list[i].step);
+  for (int64_t i = 0; i < count; ++i) {
+    const double factor = nadam_momentum(o, list[i].step);
+    list[i].extra = list[i].extra_single ? double(float(list[i].extra) * float(factor)) : list[i].extra * factor;
+  }
   run<T, Nadam<T>>(list, count, o);
 }
 template <class T>

@@ -278,9 +278,7 @@ def binary_cross_entropy(
         )
     if input.numel() > 0 and not bool(((input >= 0) & (input <= 1)).all()):
         raise RuntimeError("all elements of input should be between 0 and 1")
-    likely = flambeau.log(input).clamp(min=-100)
-    unlikely = flambeau.log1p(-input).clamp(min=-100)
-    loss = (target - 1) * unlikely - target * likely
+    loss = _C._nn.bce(input, target)
     return _reduce(loss if weight is None else loss * weight, reduction)
 
 
@@ -300,11 +298,7 @@ def binary_cross_entropy_with_logits(
     reduction = _legacy(size_average, reduce, reduction)
     if target.size() != input.size():
         raise ValueError(f"Target size ({target.size()}) must be the same as input size ({input.size()})")
-    log_probability = _C._nn.logsigmoid(input)
-    if pos_weight is None:
-        loss = (1 - target) * input - log_probability
-    else:
-        loss = (1 - target) * input - ((pos_weight - 1) * target + 1) * log_probability
+    loss = _C._nn.bce_with_logits(input, target, 1.0 if pos_weight is None else pos_weight)
     return _reduce(loss if weight is None else loss * weight, reduction)
 
 
