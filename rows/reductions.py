@@ -127,12 +127,12 @@ norm("norm1", DIMS, lambda s, x: (s[0] + m.abs(x),), lambda s, n: s[0],
     "The sum of magnitudes over `dim`.", reference="np.sum(np.abs(input), dim, keepdims=keepdim)")
 norm("norm2", DIMS, lambda s, x: (s[0] + x * x,), lambda s, n: m.sqrt(s[0]),
     lambda g, input, dim, keepdim, result: (
-        unreduce(where(P.eq(result, 0), 0, g / result), input, dim, keepdim) * input),
+        unreduce(where(P.eq(result, 0), 0, g) / where(P.eq(result, 0), 1, result), input, dim, keepdim) * input),
     "Euclid's length over `dim`.", reference="np.sqrt(np.sum(input ** 2, dim, keepdims=keepdim))")
 norm("norm_p", "input, p: number, dim: dims = None, keepdim: bool = False",
     lambda s, x, p: (s[0] + m.pow(m.abs(x), p),), lambda s, n, p: m.pow(s[0], 1 / p),
     lambda g, input, p, dim, keepdim, result: (
-        unreduce(where(P.eq(result, 0), 0, g / P.pow(result, p - 1)), input, dim, keepdim)
+        unreduce(where(P.eq(result, 0), 0, g) / P.pow(where(P.eq(result, 0), 1, result), p - 1), input, dim, keepdim)
         * (P.sgn(input) * P.pow(P.abs(input), p - 1))),
     "The p-th root of the sum of p-th powers of magnitudes over `dim`.",
     reference="np.sum(np.abs(input) ** p, dim, keepdims=keepdim) ** (1 / p)")

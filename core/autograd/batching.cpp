@@ -131,10 +131,13 @@ bool shifted(LevelCall& c, Value* args, std::deque<Dims>& room, int rank, int64_
 bool along(LevelCall& c) {
   const Primitive& p = c.p;
   if (!only_first_batched(c)) return false;
-  bool has_dim = false;
-  for (int i = 0; i < p.param_count; i++) has_dim |= names_dim(p.params[i]);
+  bool has_dim = false, has_size = false;
+  for (int i = 0; i < p.param_count; i++) {
+    has_dim |= names_dim(p.params[i]);
+    has_size |= names_size(p.params[i]);
+  }
   int rank = c.args[0].tensor->dim;
-  bool lift = rank == 0 && has_dim;
+  bool lift = rank == 0 && has_dim && !has_size;
   if (rank == 0 && p.cls == Class::View && &p != &primitive::alias && &p != &primitive::view_as_real) return false;
   Tensor inner = inner_of(c, 0);
   if (lift) inner = ops::unsqueeze(inner, 1);

@@ -76,6 +76,18 @@ bool expand(LevelCall& c) {
   return done(c, ops::expand(t, size));
 }
 
+bool permuted(LevelCall& c) {
+  Dims dims(ints(c, 1));
+  int rank = c.args[0].tensor->dim;
+  if (dims.size() != rank) return false;  // the slice says what is wrong
+  for (int64_t& d : dims) d = wrap_dim(d, rank) + 1;
+  dims.insert(0, 0);
+  Value args[] = {Value(inner_of(c, 0)), Value(dims)};
+  Tensor result;
+  call(c.p, args, &result);
+  return done(c, result);
+}
+
 bool unsqueeze(LevelCall& c) {
   return done(c, ops::unsqueeze(inner_of(c, 0), int64_t(wrap_dim(c.args[1].as_int(), c.args[0].tensor->dim + 1) + 1)));
 }
@@ -451,7 +463,7 @@ bool batch_norm(LevelCall& c) {
 
 std::span<const NamedRule> named_rules() {
   static constexpr NamedRule rules[] = {
-      {"view", view}, {"expand", expand}, {"unsqueeze", unsqueeze}, {"squeeze", squeeze}, {"t", transposed},
+      {"view", view}, {"expand", expand}, {"permute", permuted}, {"unpermute", permuted}, {"unsqueeze", unsqueeze}, {"squeeze", squeeze}, {"t", transposed},
       {"as_strided", as_strided}, {"as_strided_backward", as_strided_backward},
       {"roll", rolled}, {"roll_back", rolled}, {"tril", triangle}, {"triu", triangle}, {"sum_to_size", sum_to_size},
       {"copy", copy}, {"cat", joined}, {"stack", joined}, {"argmax", position}, {"argmin", position},

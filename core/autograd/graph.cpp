@@ -201,6 +201,29 @@ void set_history(const Tensor& t, NodeRef node, uint32_t index) {
   t->view_version = version(t.get());
 }
 
+namespace {
+
+struct Through final : Node {  // carries a leaf's history on to another tensor
+  Edge to;
+  const char* name() const override { return "AliasBackward0"; }
+  std::span<Edge> edges() override { return {&to, 1}; }
+  void apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, bool) override { out[0] = grads[0]; }
+};
+
+}  // namespace
+
+Tensor continued(const Tensor& t, const Edge& edge) {
+  Tensor same = detached(t);
+  if (Node* n = edge.node()) {
+    set_history(same, NodeRef::share(n), edge.index());
+  } else if (edge.leaf()) {
+    auto* n = new Through;
+    n->to = edge;
+    set_history(same, NodeRef(n), 0);
+  }
+  return same;
+}
+
 Tensor detached(const Tensor& t) {
   Tensor same = make_view(t, t.sizes(), t.strides(), t.offset());
   if (Wrapped* w = wrapped(t.get())) [[unlikely]] {  // of the same level: only the history at this level goes

@@ -77,6 +77,10 @@ size_t room(size_t count) { return (count * sizeof(T) + 7) / 8 * 8; }
 
 }  // namespace
 
+static thread_local const std::shared_ptr<SavedHooks>* saved_hooks = nullptr;
+void set_saved_hooks(const std::shared_ptr<SavedHooks>* active) { saved_hooks = active; }
+const std::shared_ptr<SavedHooks>* active_saved_hooks() { return saved_hooks; }
+
 int64_t& backward_level() {
   thread_local int64_t level = 0;
   return level;
@@ -149,7 +153,44 @@ NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
     note_shape(edges + r, c.results[r].get());
     if (p.saves_results >> r & 1) n->results_[r] = detached(c.results[r]);
   }
+  if (saved_hooks) [[unlikely]] n->pack_saved();
   return result;
+}
+
+void PrimitiveNode::pack_saved() {
+  std::shared_ptr<SavedHooks> hooks = *saved_hooks;
+  struct Off {  // what a hook does is not itself packed, nor recorded
+    const std::shared_ptr<SavedHooks>* before = std::exchange(saved_hooks, nullptr);
+    WithThreadState state;
+    Off() { thread_state().grad_enabled = false; }
+    ~Off() { saved_hooks = before; }
+  } off;
+  for (int i = 0; i < primitive_.param_count; i++) {
+    if (!args_[i].get().is_tensor()) continue;
+    Tensor t = args_[i].get().as_tensor();
+    more().packed.push_back({i, hooks, hooks->pack(t), edge_of(t)});
+    args_[i].reset();
+  }
+  for (int r = 0; r < primitive_.result_count; r++) {
+    if (!results_[r]) continue;
+    more().packed.push_back({kMaxParams + r, hooks, hooks->pack(results_[r]), Edge()});
+    results_[r] = Tensor();
+  }
+}
+
+void PrimitiveNode::unpack_saved(Value* args, Tensor* results, std::vector<Tensor>& kept, bool create_graph) {
+  kept.reserve(extra->packed.size());
+  for (auto& p : std::vector(extra->packed)) {
+    Tensor t = p.hooks->unpack(p.value.get());
+    if (p.place >= kMaxParams) {
+      int r = p.place - kMaxParams;
+      results[r] = detached(t);
+      if (create_graph) set_history(results[r], NodeRef::share(this), uint32_t(r));
+      continue;
+    }
+    if (create_graph && p.edge) t = continued(t, p.edge);
+    args[p.place] = Value(kept.emplace_back(std::move(t)));
+  }
 }
 
 PrimitiveNode::~PrimitiveNode() {
@@ -171,6 +212,7 @@ void PrimitiveNode::release_saved() {
   for (int i = 0; i < primitive_.param_count; i++)
     if (args_[i].get().is_tensor() || args_[i].get().kind == Kind::Tensors) args_[i].reset();
   for (auto& r : results_) r = Tensor();
+  if (extra) extra->packed.clear();
 }
 
 void PrimitiveNode::visit_saved(void (*visit)(TensorBody*, void*), void* context) {
@@ -279,6 +321,8 @@ void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, 
       list_shapes[e] = Ints(dims_ + s.at, s.rank);
     }
   }
+  std::vector<Tensor> unpacked;
+  if (extra && !extra->packed.empty()) [[unlikely]] unpack_saved(args, results, unpacked, create_graph);
   for (int r = 0; r < p.result_count; r++) {
     composed |= grads[size_t(r)] && grads[size_t(r)]->keys;
     if (!results_[r]) continue;

@@ -36,6 +36,15 @@ struct GradHooks {
   std::vector<std::shared_ptr<GradHook>> list;
 };
 
+// autograd.graph.saved_tensors_hooks: what is kept of a saved tensor, and how it comes back.
+struct SavedHooks {
+  virtual ~SavedHooks() = default;
+  virtual std::shared_ptr<void> pack(const Tensor& t) = 0;
+  virtual Tensor unpack(void* packed) = 0;
+};
+void set_saved_hooks(const std::shared_ptr<SavedHooks>* active);  // of this thread; null: none. Not owned
+const std::shared_ptr<SavedHooks>* active_saved_hooks();
+
 // What hangs on few nodes: hooks on its results' cotangents, hooks on the node itself, the anomaly trace.
 struct NodeExtra {
   std::vector<GradHooks> results;                    // by result index
@@ -48,6 +57,13 @@ struct NodeExtra {
   };
   std::vector<std::shared_ptr<NodeHook>> hooks;
   std::shared_ptr<void> trace;                       // Python's stack at the time of the forward call
+  struct Packed {
+    int place;                                       // parameter, or kMaxParams + result
+    std::shared_ptr<SavedHooks> hooks;
+    std::shared_ptr<void> value;
+    Edge edge;                                       // the saved tensor's history
+  };
+  std::vector<Packed> packed;
 };
 
 struct Node {
@@ -103,6 +119,8 @@ class PrimitiveNode final : public Node {
   void dispose() override;
   void check_version(const Tensor& t, uint32_t saved) const;
   Tensor unpacked_result(int i, bool create_graph);
+  void pack_saved();
+  void unpack_saved(Value* args, Tensor* results, std::vector<Tensor>& kept, bool create_graph);
 
   // One block holds the node and everything below: edges_, args_, versions_, shapes_ (edges, then results), dims_.
   const Primitive& primitive_;
@@ -121,6 +139,7 @@ class PrimitiveNode final : public Node {
 Edge edge_of(const Tensor& t);                       // regenerates the grad_fn of a view whose base was changed in place
 bool requires_grad(TensorBody* t);
 void set_history(const Tensor& t, NodeRef node, uint32_t index);
+Tensor continued(const Tensor& t, const Edge& edge);  // the same memory with the history that the edge leads to
 void detach_(const Tensor& t);
 Tensor detached(const Tensor& t);                    // shares storage and version, no history
 void mark_view(const Tensor& view, const Tensor& of);

@@ -337,6 +337,8 @@ void fused_elementwise_vjp(Backward& b) {
   for (int i = 1; i < count; i++)
     loop_dtypes[i] = from[i] == e.operands ? result_type_in_loop : e.masks >> from[i] & 1 ? DType::Bool
                      : e.reals >> from[i] & 1 ? real_of(inner) : inner;
+  // A real cotangent of a complex operand that was not saved does not tell the type that the loop computes in.
+  if (!e.loops->backward[int(inner)]) return b.primitive.vjp(b);
   int outputs[kMaxParams], output_count = 0;
   for (int i = 0; i < e.operands; i++)
     if (e.loops->cotangents >> i & 1) outputs[output_count++] = i;

@@ -217,7 +217,7 @@ void group_norm_kernel(Backward& b) {
   const Tensor& t = b.args[0].peek();
   int64_t groups = b.args[1].as_int();
   if (b.differentiable) {
-    Dims per_channel = channel_shape(t.dim(), t.size(1)), grouped{t.size(0), groups, -1};
+    Dims per_channel = channel_shape(t.dim(), t.size(1)), grouped{t.size(0), groups, t.size(0) ? t.numel() / (t.size(0) * groups) : 0};
     Tensor gw = b.args[2].none() ? g : ops::mul(g, ops::reshape(b.args[2], per_channel));
     Composed k = composed(ops::reshape(t, grouped), ops::reshape(gw, grouped), Dims{2}, b.args[4].as_double(), true);
     Dims rest = others(t.dim(), 1);

@@ -194,7 +194,16 @@ struct FunctionNode final : Node {
       }
       PyTuple_SET_ITEM(list.get(), Py_ssize_t(i), wrap(g));
     }
-    Object result(ok(PyObject_CallMethod(context, "_run_backward", "O", list.get())));
+    // Saved outputs are kept without their history, which is this node: it is theirs again while backward runs.
+    Object self(create_graph ? wrap_node(this) : Py_NewRef(Py_None));
+    ok(PyObject_SetAttrString(context, "_node", self.get()));
+    Object result(PyObject_CallMethod(context, "_run_backward", "(O)", list.get()));
+    if (PyObject* type = nullptr, *value = nullptr, *trace = nullptr; true) {
+      PyErr_Fetch(&type, &value, &trace);
+      PyObject_SetAttrString(context, "_node", Py_None);
+      PyErr_Restore(type, value, trace);
+    }
+    ok(result.get());
     if (!PyTuple_Check(result.get())) result = Object(ok(PyTuple_Pack(1, result.get())));
     Py_ssize_t n = PyTuple_GET_SIZE(result.get());
     bool extra_nones = n > arguments;
@@ -247,6 +256,74 @@ PyObject* record_function(PyObject*, PyObject* args) {
       track(t.get());
     }
     return wrap_node(n);
+  });
+}
+
+// ---- hooks on saved tensors ----
+struct PythonSavedHooks final : SavedHooks {
+  Object pack_with, unpack_with;
+  PythonSavedHooks(PyObject* pack, PyObject* unpack) : pack_with(Object::borrow(pack)), unpack_with(Object::borrow(unpack)) {}
+  ~PythonSavedHooks() override {
+    PyGILState_STATE gil = PyGILState_Ensure();
+    pack_with = Object();
+    unpack_with = Object();
+    PyGILState_Release(gil);
+  }
+  std::shared_ptr<void> pack(const Tensor& t) override {
+    Object argument(wrap(t));
+    PyObject* packed = ok(PyObject_CallOneArg(pack_with.get(), argument.get()));
+    return std::shared_ptr<void>(packed, [](void* p) {
+      if (!Py_IsInitialized()) return;
+      PyGILState_STATE gil = PyGILState_Ensure();
+      Py_DECREF(static_cast<PyObject*>(p));
+      PyGILState_Release(gil);
+    });
+  }
+  Tensor unpack(void* packed) override {
+    Object result(ok(PyObject_CallOneArg(unpack_with.get(), static_cast<PyObject*>(packed))));
+    if (!is_tensor(result.get()))
+      raise(PyExc_TypeError, str("Output of saved tensor unpack_hook expected to be a Tensor but got result of type ", Py_TYPE(result.get())->tp_name));
+    return tensor_of(result.get());
+  }
+};
+std::vector<std::shared_ptr<SavedHooks>>& hook_stack() {
+  thread_local std::vector<std::shared_ptr<SavedHooks>> stack;
+  return stack;
+}
+PyObject* push_saved_hooks(PyObject*, PyObject* args) {
+  PyObject *pack, *unpack;
+  if (!PyArg_ParseTuple(args, "OO", &pack, &unpack)) return nullptr;
+  hook_stack().push_back(std::make_shared<PythonSavedHooks>(pack, unpack));
+  set_saved_hooks(&hook_stack().back());
+  Py_RETURN_NONE;
+}
+PyObject* pop_saved_hooks(PyObject*, PyObject*) {
+  auto& stack = hook_stack();
+  if (!stack.empty()) stack.pop_back();
+  set_saved_hooks(stack.empty() ? nullptr : &stack.back());
+  Py_RETURN_NONE;
+}
+PyObject* top_saved_hooks(PyObject*, PyObject*) {
+  if (!active_saved_hooks()) Py_RETURN_NONE;
+  auto* top = static_cast<PythonSavedHooks*>(active_saved_hooks()->get());
+  return Py_BuildValue("(OO)", top->pack_with.get(), top->unpack_with.get());
+}
+// continued(tensor, node, index): the tensor as result `index` of the node.
+PyObject* py_continued(PyObject*, PyObject* args) {
+  return guarded([&]() -> PyObject* {
+    PyObject *o, *node;
+    unsigned index;
+    if (!PyArg_ParseTuple(args, "OO!I", &o, &NodeType, &node, &index)) throw PythonError();
+    return wrap(continued(tensor_of(o), Edge::to_node(node_of(node), index)));
+  });
+}
+
+PyObject* py_increment_version(PyObject*, PyObject* o) {
+  return guarded([&]() -> PyObject* {
+    if (!is_tensor(o)) raise(PyExc_TypeError, "increment_version expects a Tensor");
+    if (body_of(o)->inference) raise(PyExc_RuntimeError, "Inference tensors do not track version counter.");
+    bump_version(body_of(o));
+    Py_RETURN_NONE;
   });
 }
 
@@ -363,6 +440,11 @@ PyMethodDef functions[] = {
     {"add_hook", py_add_hook, METH_VARARGS, nullptr},
     {"remove_hook", py_remove_hook, METH_VARARGS, nullptr},
     {"queue_callback", py_queue_callback, METH_O, nullptr},
+    {"push_saved_hooks", push_saved_hooks, METH_VARARGS, nullptr},
+    {"pop_saved_hooks", pop_saved_hooks, METH_NOARGS, nullptr},
+    {"top_saved_hooks", top_saved_hooks, METH_NOARGS, nullptr},
+    {"continued", py_continued, METH_VARARGS, nullptr},
+    {"increment_version", py_increment_version, METH_O, nullptr},
     {"is_grad_enabled", is_grad_enabled, METH_NOARGS, "Whether operations are recorded."},
     {"set_grad_enabled", set_grad_enabled, METH_O, nullptr},
     {"is_inference_mode_enabled", is_inference, METH_NOARGS, "Whether inference_mode is on."},

@@ -4,11 +4,41 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import _C
 
 Tensor = _C.Tensor
+
+
+class _Output(NamedTuple):
+    """A saved output, without its history, and which one it is."""
+
+    tensor: Any
+    index: int
+
+
+class _Packed:
+    """A saved tensor as saved_tensors_hooks keep it."""
+
+    def __init__(self, saved: Any, hooks: tuple[Any, Any]) -> None:
+        tensor, self.index = saved if isinstance(saved, _Output) else (saved, None)
+        self.unpack = hooks[1]
+        _C.push_saved_hooks(_unchanged, _unchanged)
+        before = _C.set_grad_enabled(False)
+        try:
+            self.value = hooks[0](tensor)
+        finally:
+            _C.set_grad_enabled(before)
+            _C.pop_saved_hooks()
+
+    def restored(self, node: Any) -> Any:
+        tensor = self.unpack(self.value)
+        return tensor if self.index is None or node is None else _C.continued(tensor, node, self.index)
+
+
+def _unchanged(tensor: Any) -> Any:
+    return tensor
 
 
 class FunctionCtx:
@@ -20,13 +50,14 @@ class FunctionCtx:
     _constant: tuple[Any, ...] = ()
     _materialize = True
     _released = False
+    _node: Any = None  # the graph's node, while its backward runs under create_graph
     needs_input_grad: tuple[bool, ...] = ()
 
     def save_for_backward(self, *tensors: Any) -> None:
         """Keeps tensors for backward, where saved_tensors gives them back."""
-        for t in tensors:
+        for i, t in enumerate(tensors):
             if t is not None and not isinstance(t, Tensor):
-                raise TypeError(f"save_for_backward can only save variables, but argument {tensors.index(t)} is of type {type(t).__name__}")
+                raise TypeError(f"save_for_backward can only save variables, but argument {i} is of type {type(t).__name__}")
         self._saved = tensors
         self._versions = tuple(t._version if t is not None else 0 for t in tensors)
 
@@ -40,16 +71,34 @@ class FunctionCtx:
                 "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if "
                 "you need to access saved tensors after calling backward."
             )
-        for tensor, version in zip(self._saved, self._versions, strict=True):
-            if tensor is not None and tensor._version != version:
-                kind = tensor.type().replace("torch.", "")
-                raise RuntimeError(
-                    "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                    f"[torch.{kind} {list(tensor.shape)}] is at version {tensor._version}; expected version {version} instead."
-                )
-        return self._saved
+        return tuple(self._restored(saved, version) for saved, version in zip(self._saved, self._versions, strict=True))
 
     saved_variables = saved_tensors
+
+    def _restored(self, saved: Any, version: int) -> Any:
+        if isinstance(saved, _Packed):
+            return saved.restored(self._node)
+        index = None
+        if isinstance(saved, _Output):
+            saved, index = saved
+        if saved is None:
+            return None
+        if saved._version != version:
+            kind = saved.type().replace("torch.", "")
+            raise RuntimeError(
+                "one of the variables needed for gradient computation has been modified by an inplace operation: "
+                f"[torch.{kind} {list(saved.shape)}] is at version {saved._version}; expected version {version} instead."
+            )
+        return saved if index is None or self._node is None else _C.continued(saved, self._node, index)
+
+    def _settle(self, outputs: tuple[Any, ...]) -> None:
+        """After forward: saved outputs lose the history that would tie them to this context; hooks pack what is saved."""
+        saved = [
+            next((_Output(s.detach(), i) for i, o in enumerate(outputs) if o is s and s.requires_grad), s) for s in self._saved
+        ]
+        if (hooks := _C.top_saved_hooks()) is not None:
+            saved = [s if s is None else _Packed(s, hooks) for s in saved]
+        self._saved = tuple(saved)
 
     def mark_dirty(self, *tensors: Any) -> None:
         """Says that forward changed these inputs in place."""
@@ -126,6 +175,16 @@ class Function(metaclass=_FunctionMeta):
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Runs forward and records backward for the tensors among the arguments that require gradients."""
+        layers = [layer for a in args if (layer := _C.layer_of(a)) is not None]
+        if layers:
+            from ..func.custom import apply_at_level
+
+            return apply_at_level(cls, max(layers), args, kwargs)
+        return cls._apply_plain(args, kwargs)[0]
+
+    @classmethod
+    def _apply_plain(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        """(output, context) of a call without transforms."""
         context = cls._context_class()
         recorded = _C.is_grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in args)
         context.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
@@ -138,14 +197,16 @@ class Function(metaclass=_FunctionMeta):
                 cls.setup_context(context, args, output)
         finally:
             _C.set_grad_enabled(before)
+        if not recorded:
+            return output, context
         single = not isinstance(output, (tuple, list))
         outputs = (output,) if single else tuple(output)
-        if not recorded:
-            return output
         fresh = tuple(_as_result(o, args, context) if isinstance(o, Tensor) else o for o in outputs)
-        tracked = tuple(o if isinstance(o, Tensor) and not any(o is c for c in context._constant) else None for o in fresh)
+        constant = [any(o is c for c in context._constant) for o in fresh]
+        tracked = tuple(o if isinstance(o, Tensor) and not c else None for o, c in zip(fresh, constant, strict=True))
         _C.record_function(context, cls.__name__ + "Backward", args, tracked, (), context._materialize)
-        return fresh[0] if single else fresh
+        context._settle(tracked)
+        return (fresh[0] if single else fresh), context
 
 
 def _as_result(output: Tensor, inputs: tuple[Any, ...], context: FunctionCtx) -> Tensor:

@@ -157,6 +157,8 @@ def vjp(func: Callable, *primals: Any, has_aux: bool = False) -> Any:
         below = [_C.unwrap(value, level.id) for value in flat]
         plain = [_C.unwrap(leaf, level.id) for leaf in leaves]
         aux = _below(aux, level.id)
+        # A tensor from outside that was changed in place leaves the level with it; an alias of it stays.
+        flat = [P.alias(value) if _C.layer_of(value) else value for value in flat]
     primals_spec, name = tree_flatten(primals)[1], level.id
 
     def pull(*cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:

@@ -243,12 +243,7 @@ def _unpool(
             f"Expected shape of indices to be same as that of the input tensor ({list(input.shape)}) but got indices "
             f"tensor with shape: {list(indices.shape)}"
         )
-    lead = list(input.shape[:-count])
-    elements = _product(size)
-    if indices.numel() and not bool(((indices >= 0) & (indices < elements)).all()):
-        raise RuntimeError(f"Found an invalid max index: expected values in [0, {elements}) for output size {size}")
-    planes = flambeau.zeros(lead + [elements], dtype=input.dtype, device=input.device)
-    return planes.scatter(-1, indices.reshape(lead + [-1]), input.reshape(lead + [-1])).reshape(lead + size)
+    return _C._nn.max_unpool(input, indices, list(input.shape[:-count]) + size, count)
 
 
 def max_unpool1d(
