@@ -204,7 +204,7 @@ void copy(Call& c) {
 
 void fill(Call& c) {
   const Tensor& t = c.tensor(0);
-  if (!c.results[0]) c.results[0] = empty_like(t);
+  if (!c.in_place) c.results[0] = empty_like(t);
   const Tensor& out = c.results[0];
   alignas(16) char value[16];
   const Value& v = c.args[1];
