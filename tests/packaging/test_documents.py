@@ -5,6 +5,8 @@ import importlib
 import pathlib
 import pkgutil
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -14,12 +16,37 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 def blocks(path):
+    """The Python blocks; those marked further than `python` (a row) are tried by other means."""
     return re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("number", range(len(blocks(ROOT / "README.md"))))
-def test_readme(number):
-    exec(compile(blocks(ROOT / "README.md")[number], f"README.md block {number}", "exec"), {"__name__": "readme"})
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/design.md", "benchmarks/README.md")
+
+
+@pytest.mark.parametrize(
+    ("document", "number"), [(name, i) for name in DOCUMENTS for i in range(len(blocks(ROOT / name)))]
+)
+def test_code_block(document, number):
+    exec(compile(blocks(ROOT / document)[number], f"{document} block {number}", "exec"), {"__name__": "document"})
+
+
+def test_row_of_contributing_is_accepted():
+    """The row shown there is traced, forward and gradient, by the generator that the build runs."""
+    (row,) = re.findall(r"^```python row\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE | re.DOTALL)
+    code = (
+        "import rows; rows.all_rows()\nfrom rows.formula import m\nfrom rows.row import FLOAT, elementwise\n"
+        "from generate import gradients, kernels\n" + row + "\n"
+        "texts = [make() for module in (kernels, gradients) for make in module.outputs(rows.all_rows()).values()]\n"
+        "assert any('lift' in text for text in texts)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_commands_exist(document):
+    """Every `make` command that a document names is one of the Makefile."""
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z]+)", (ROOT / document).read_text(), re.MULTILINE)) <= targets
 
 
 def modules():
