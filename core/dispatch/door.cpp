@@ -142,6 +142,8 @@ void call_out(const Primitive& p, Value* args, Tensor* out) {
   c.given = true;
   for (int i = 0; i < p.result_count; i++) c.results[i] = out[i];
   run(c);
+  for (int i = 0; i < p.result_count; i++)  // composites bring results of their own
+    if (out[i] && !stash[i] && c.results[i].get() != out[i].get()) stash[i] = out[i];
   fill_given(c);
   for (int i = 0; i < p.result_count; i++) {
     if (out[i]) bump_version(out[i].get());

@@ -180,19 +180,18 @@ void scaled_dot_product_attention(Call& c) {
   double dropout = c.args[4].as_double(), scale = c.args[6].none() ? 1 / std::sqrt(double(q.size(q.dim() - 1))) : c.args[6].as_double();
   bool causal = c.args[5].as_bool(), grouped = c.args[7].as_bool();
   if (dropout < 0 || dropout > 1) fail(ErrorKind::Runtime, "dropout probability has to be between 0 and 1, but got ", dropout);
+  DType dtype = q.dtype();
+  if (is_half(dtype))
+    for (Tensor* t : {&q, &k, &v}) *t = ops::cast(*t, DType::Float32);
+  auto finish = [&](const Tensor& out) { c.results[0] = is_half(dtype) ? ops::cast(out, dtype) : out; };
   if (dropout == 0 && fusable(q, k, v, mask, grouped)) {
-    DType dtype = q.dtype();
     bool single = q.dim() == 3;
     Tensor m = mask.as_tensor();
-    for (Tensor* t : {&q, &k, &v}) {
-      if (dtype != DType::Float32) *t = ops::cast(*t, DType::Float32);
-      if (single) *t = ops::unsqueeze(*t, 1);
-    }
+    if (single)
+      for (Tensor* t : {&q, &k, &v}) *t = ops::unsqueeze(*t, 1);
     if (single && m && m.dim() == 3) m = ops::unsqueeze(m, 1);
     Tensor out = ops::attention_kernel(q, k, v, m, causal, scale)[0];
-    if (single) out = ops::squeeze(out, Dims{1});
-    c.results[0] = dtype == DType::Float32 ? out : ops::cast(out, dtype);
-    return;
+    return finish(single ? ops::squeeze(out, Dims{1}) : out);
   }
   if (grouped && q.dim() >= 3) {
     int64_t heads = q.size(q.dim() - 3);
@@ -204,7 +203,7 @@ void scaled_dot_product_attention(Call& c) {
   }
   Tensor p = weights(q, k, mask, causal, scale).p;
   if (dropout > 0) p = ops::dropout(p, dropout, true);
-  c.results[0] = ops::matmul(p, v);
+  finish(ops::matmul(p, v));
 }
 
 }  // namespace entries
