@@ -140,7 +140,7 @@ kernel("convolution_weight_grad", "grad, input, *, size: ints, " + CONVOLUTION, 
     doc="The transpose of convolution in its weight.")
 for d in (1, 2, 3):
     composite(f"conv{d}d",
-        "input, weight, bias: Tensor? = None, stride: ints = 1, padding: ints = 0, dilation: ints = 1, groups: int = 1",
+        "input, weight, bias: Tensor? = None, stride: ints = 1, padding: ints|str = 0, dilation: ints = 1, groups: int = 1",
         samples=(f"conv{d}d(x(1, 2{', 5' * d}), x(4, 1{', 3' * d}), x(4), 1, 1, 1, 2)", f"conv{d}d(x(2{', 4' * d}), x(3, 2{', 2' * d}), None, 2)"),
         reference="ref.convolution(input, weight, bias, stride, padding, dilation, groups)",
         kernel=f"conv{d}d", fails=f"conv{d}d(ones(1), ones(1))",

@@ -27,7 +27,7 @@ CLASSES = (
     "elementwise", "reduction", "view", "contraction", "indexing", "scan", "random", "movement", "creation", "kernel", "composite",
 )  # fmt: skip
 TENSOR_TYPES = ("Tensor", "Tensor?", "mask", "real", "operand", "operand?")  # operand: a tensor or a Python number
-TYPES = (*TENSOR_TYPES, "Tensors", "number", "number?", "int", "int?", "float", "float?", "bool", "bool?", "ints", "ints?",
+TYPES = (*TENSOR_TYPES, "Tensors", "number", "number?", "int", "int?", "float", "float?", "bool", "bool?", "ints", "ints?", "ints|str",
          "floats?", "dims", "dtype?", "str", "str?", "generator?", "device?", "memory_format?")  # fmt: skip
 REQUIRED = inspect.Parameter.empty
 

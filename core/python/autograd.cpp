@@ -194,7 +194,7 @@ struct FunctionNode final : Node {
       }
       PyTuple_SET_ITEM(list.get(), Py_ssize_t(i), wrap(g));
     }
-    Object result(ok(PyObject_CallMethod(context, "_run_backward", "O", list.get())));
+    Object result(ok(PyObject_CallMethod(context, "_run_backward", "(O)", list.get())));
     if (!PyTuple_Check(result.get())) result = Object(ok(PyTuple_Pack(1, result.get())));
     Py_ssize_t n = PyTuple_GET_SIZE(result.get());
     bool extra_nones = n > arguments;

@@ -300,7 +300,7 @@ def binary_cross_entropy_with_logits(
     reduction = _legacy(size_average, reduce, reduction)
     if target.size() != input.size():
         raise ValueError(f"Target size ({target.size()}) must be the same as input size ({input.size()})")
-    log_probability = _C._nn.log_sigmoid(input)
+    log_probability = _C._nn.logsigmoid(input)
     if pos_weight is None:
         loss = (1 - target) * input - log_probability
     else:
@@ -448,7 +448,7 @@ def multilabel_soft_margin_loss(
 ) -> Tensor:
     """Binary cross entropy of ``sigmoid(input)``, averaged over the classes (the last dimension)."""
     reduction = _legacy(size_average, reduce, reduction)
-    loss = -(target * _C._nn.log_sigmoid(input) + (1 - target) * _C._nn.log_sigmoid(-input))
+    loss = -(target * _C._nn.logsigmoid(input) + (1 - target) * _C._nn.logsigmoid(-input))
     if weight is not None:
         loss = loss * weight
     return _reduce(loss.mean(-1), reduction)
