@@ -39,9 +39,10 @@ kernel("resample_backward",
 
 
 def upsample(name: str, corners: bool, what: str) -> None:
+    dtypes = FLOAT if name in ("upsample_linear1d", "upsample_trilinear3d") else FLOAT | frozenset(["uint8"])
     d = int(re.search(r"(\d)d", name)[1])
     kernel(name, "input, " + SIZES + ("align_corners: bool, " if corners else "") + SCALES, cls="composite",
-        dtypes=FLOAT | frozenset(["uint8"]), fails=f"_ops.{name}(ones(1, 1, 2), None{', False' if corners else ''}, None)",
+        dtypes=dtypes, fails=f"_ops.{name}(ones(1, 1, 2), None{', False' if corners else ''}, None)",
         samples=f"{name}(x(1, 2{', 5' * d}), {(8, 3, 4)[:d]}{', False' if corners else ''})",
         doc=f"Resizes the spatial dimensions to output_size, or by scale_factors, {what}.")
 

@@ -202,9 +202,7 @@ def pool_windows(extent, kernel, stride, padding, dilation, ceil):
 
 
 def pool_plans(x, kernel, stride, padding, dilation, ceil):
-    sizes = np.atleast_1d(kernel)
-    d = max(len(sizes), x.ndim - (2 if x.ndim % 2 == 0 and x.ndim > 2 else 1)) if len(sizes) == 1 else len(sizes)
-    kernel = several(kernel, d)
+    d = len(kernel)
     stride = kernel if stride is None or stride == () else several(stride, d)
     padding, dilation = several(padding, d), several(dilation, d)
     return [pool_windows(x.shape[x.ndim - d + i], kernel[i], stride[i], padding[i], dilation[i], ceil) for i in range(d)]
