@@ -1,5 +1,5 @@
-// Scaled dot-product attention. Four-dimensional float32 (and half) operands go to the fused kernel; dropout, masks that
-// want gradients, float64 and broadcast batches are composed of products and softmax, as are second derivatives.
+// Scaled dot-product attention. Four-dimensional float32 (and half) operands go to the fused kernel; dropout, masks
+// that want gradients, float64 and broadcast batches are composed of products and softmax, as are second derivatives.
 #include "kernels/cpu/attention.h"
 #include <cmath>
 #include <limits>
@@ -17,7 +17,10 @@ kernels::Strided strided(const Tensor& t) { return {t.stride(0), t.stride(1), t.
 
 // Rows of contiguous elements without overlap: what the kernel reads, and what gradients of the same strides need.
 bool readable(const Tensor& t) { return t.stride(3) == 1 || t.size(3) == 1; }
-Tensor operand(const Tensor& t, bool as_model) { return (as_model ? dense(t) && readable(t) : readable(t)) ? t : contiguous(t); }
+Tensor operand(const Tensor& given, bool as_model) {
+  Tensor t = converted(given, DType::Float32);
+  return (as_model ? dense(t) && readable(t) : readable(t)) ? t : contiguous(t);
+}
 
 // The mask as floats to add, seen as (batch, heads, queries, keys) without a copy of what is broadcast.
 Tensor addend(const Tensor& mask, Ints sizes) {
@@ -38,7 +41,8 @@ struct Fused {
   kernels::AttentionShape s;
   Tensor mask;
 };
-Fused shape_of(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out, const Value& mask, bool causal, double scale) {
+Fused shape_of(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out, const Value& mask, bool causal,
+               double scale) {
   Fused f;
   f.s.batch = q.size(0);
   f.s.heads = q.size(1);
@@ -69,7 +73,9 @@ Tensor result_like(Ints sizes) {
   return empty_strided(sizes, strides, DType::Float32);
 }
 
-bool wants_grad(const Tensor& t) { return thread_state().grad_enabled && (t.requires_grad() || t->is_view) && is_differentiable(t.dtype()); }
+bool wants_grad(const Tensor& t) {
+  return thread_state().grad_enabled && (t.requires_grad() || t->is_view) && is_differentiable(t.dtype());
+}
 
 // Keys or values for every query head.
 Tensor repeated(const Tensor& t, int64_t heads) {
@@ -108,7 +114,8 @@ Weights weights(const Tensor& q, const Tensor& k, const Value& mask, bool causal
   if (causal) scores = ops::where(lower_triangle(q.size(q.dim() - 2), k.size(k.dim() - 2)), scores, never);
   if (!mask.none()) {
     const Tensor& m = mask.peek();
-    scores = is_bool(m.dtype()) ? ops::where(m, scores, never) : ops::add(scores, m.dtype() == scores.dtype() ? m : ops::cast(m, scores.dtype()));
+    scores = is_bool(m.dtype()) ? ops::where(m, scores, never)
+                                : ops::add(scores, m.dtype() == scores.dtype() ? m : ops::cast(m, scores.dtype()));
   }
   if (!mask.none() && k.size(k.dim() - 2)) {
     Tensor zero = empty(Ints(), scores.dtype());
@@ -125,28 +132,37 @@ Weights weights(const Tensor& q, const Tensor& k, const Value& mask, bool causal
 
 void check(const Tensor& q, const Tensor& k, const Tensor& v, const Value& mask) {
   if (q.dim() < 2 || k.dim() < 2 || v.dim() < 2)
-    fail(ErrorKind::Runtime, "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: ", q.dim(), " key.dim: ", k.dim(),
-         " and value.dim: ", v.dim(), " instead.\nscaled_dot_product_attention: got ", describe(q), ", ", describe(k), ", ", describe(v));
+    fail(ErrorKind::Runtime,
+         "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: ", q.dim(),
+         " key.dim: ", k.dim(), " and value.dim: ", v.dim(), " instead.\nscaled_dot_product_attention: got ",
+         describe(q), ", ", describe(k), ", ", describe(v));
   if (q.dtype() != k.dtype() || q.dtype() != v.dtype())
-    fail(ErrorKind::Runtime, "Expected query, key, and value to have the same dtype, but got query.dtype: ", cpp_name_of(q.dtype()), " key.dtype: ",
-         cpp_name_of(k.dtype()), " and value.dtype: ", cpp_name_of(v.dtype()), " instead.\nscaled_dot_product_attention: got ", describe(q), ", ",
-         describe(k), ", ", describe(v), "\nhint: cast them with .to(dtype)");
+    fail(ErrorKind::Runtime,
+         "Expected query, key, and value to have the same dtype, but got query.dtype: ", cpp_name_of(q.dtype()),
+         " key.dtype: ", cpp_name_of(k.dtype()), " and value.dtype: ", cpp_name_of(v.dtype()),
+         " instead.\nscaled_dot_product_attention: got ", describe(q), ", ", describe(k), ", ", describe(v),
+         "\nhint: cast them with .to(dtype)");
   if (!is_floating(q.dtype()))
-    fail(ErrorKind::Runtime, "expected scalar type Float but found ", python_name_of(q.dtype()), "\nscaled_dot_product_attention: expected floating elements; got ",
-         describe(q));
+    fail(ErrorKind::Runtime, "expected scalar type Float but found ", python_name_of(q.dtype()),
+         "\nscaled_dot_product_attention: expected floating elements; got ", describe(q));
   if (!mask.none()) {
     DType m = mask.tensor->dtype;
     if (m != DType::Bool && m != q.dtype() && m != DType::Float32)
-      fail(ErrorKind::Runtime, "Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: ", cpp_name_of(m),
-           " and  query.dtype: ", cpp_name_of(q.dtype()), " instead.\nscaled_dot_product_attention: got mask ", describe(mask.peek()));
+      fail(ErrorKind::Runtime,
+           "Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: ",
+           cpp_name_of(m), " and  query.dtype: ", cpp_name_of(q.dtype()),
+           " instead.\nscaled_dot_product_attention: got mask ", describe(mask.peek()));
   }
 }
 
 bool fusable(const Tensor& q, const Tensor& k, const Tensor& v, const Value& mask, bool grouped) {
-  if (q.dtype() == DType::Float64 || q.dim() != k.dim() || q.dim() != v.dim() || (q.dim() != 4 && q.dim() != 3)) return false;
+  if (q.dtype() == DType::Float64 || q.dim() != k.dim() || q.dim() != v.dim() || (q.dim() != 4 && q.dim() != 3))
+    return false;
   if (!q.numel() || !k.numel() || !v.numel()) return false;
   int d = q.dim();
-  if (q.size(0) != k.size(0) || q.size(0) != v.size(0) || k.size(d - 2) != v.size(d - 2) || q.size(d - 1) != k.size(d - 1)) return false;
+  if (q.size(0) != k.size(0) || q.size(0) != v.size(0) || k.size(d - 2) != v.size(d - 2) ||
+      q.size(d - 1) != k.size(d - 1))
+    return false;
   if (d == 4) {
     if (k.size(1) != v.size(1) || q.size(1) % k.size(1)) return false;
     if (k.size(1) != q.size(1) && k.size(1) != 1 && !grouped) return false;
@@ -160,51 +176,59 @@ namespace entries {
 
 void attention_kernel(Call& c) {
   for (int i = 0; i < 3; i++)
-    if (c.tensor(i).dim() != 4 || c.tensor(i).dtype() != DType::Float32)
-      fail(ErrorKind::Runtime, "attention_kernel: expected (batch, heads, length, width) float32; got ", describe(c.tensor(i)));
+    if (c.tensor(i).dim() != 4 || (c.tensor(i).dtype() != DType::Float32 && !is_half(c.tensor(i).dtype())))
+      fail(ErrorKind::Runtime, "attention_kernel: expected (batch, heads, length, width) of float32; got ",
+           describe(c.tensor(i)));
   Tensor q = operand(c.tensor(0), false), k = operand(c.tensor(1), false), v = operand(c.tensor(2), false);
-  if (k.size(1) == 0 || q.size(1) % k.size(1) || k.size(1) != v.size(1) || k.size(2) != v.size(2) || k.size(3) != q.size(3) || k.size(0) != q.size(0) ||
-      v.size(0) != q.size(0))
-    fail(ErrorKind::Runtime, "attention_kernel: expected operands that fit together; got ", describe(q), ", ", describe(k), ", ", describe(v));
+  if (k.size(1) == 0 || q.size(1) % k.size(1) || k.size(1) != v.size(1) || k.size(2) != v.size(2) ||
+      k.size(3) != q.size(3) || k.size(0) != q.size(0) || v.size(0) != q.size(0))
+    fail(ErrorKind::Runtime, "attention_kernel: expected operands that fit together; got ", describe(q), ", ",
+         describe(k), ", ", describe(v));
   Dims sizes{q.size(0), q.size(1), q.size(2), v.size(3)};
   c.results[0] = result_like(sizes);
   c.results[1] = empty(Ints(sizes).first(3), DType::Float32);
   Fused f = shape_of(q, k, v, c.results[0], c.args[3], c.args[4].as_bool(), c.args[5].as_double());
-  kernel().forward(f.s, q.data_as<float>(), k.data_as<float>(), v.data_as<float>(), c.results[0].data_as<float>(), c.results[1].data_as<float>());
+  kernel().forward(f.s, q.data_as<float>(), k.data_as<float>(), v.data_as<float>(), c.results[0].data_as<float>(),
+                   c.results[1].data_as<float>());
+  c.results[0] = converted(c.results[0], c.tensor(0).dtype());
 }
 
 void scaled_dot_product_attention(Call& c) {
   Tensor q = c.tensor(0), k = c.tensor(1), v = c.tensor(2);
   const Value& mask = c.args[3];
   check(q, k, v, mask);
-  double dropout = c.args[4].as_double(), scale = c.args[6].none() ? 1 / std::sqrt(double(q.size(q.dim() - 1))) : c.args[6].as_double();
+  double dropout = c.args[4].as_double(),
+         scale = c.args[6].none() ? 1 / std::sqrt(double(q.size(q.dim() - 1))) : c.args[6].as_double();
   bool causal = c.args[5].as_bool(), grouped = c.args[7].as_bool();
-  if (dropout < 0 || dropout > 1) fail(ErrorKind::Runtime, "dropout probability has to be between 0 and 1, but got ", dropout);
+  if (dropout < 0 || dropout > 1)
+    fail(ErrorKind::Runtime, "dropout probability has to be between 0 and 1, but got ", dropout);
+  DType dtype = q.dtype();
+  if (is_half(dtype))
+    for (Tensor* t : {&q, &k, &v}) *t = ops::cast(*t, DType::Float32);
+  auto finish = [&](const Tensor& out) { c.results[0] = is_half(dtype) ? ops::cast(out, dtype) : out; };
   if (dropout == 0 && fusable(q, k, v, mask, grouped)) {
-    DType dtype = q.dtype();
     bool single = q.dim() == 3;
     Tensor m = mask.as_tensor();
-    for (Tensor* t : {&q, &k, &v}) {
-      if (dtype != DType::Float32) *t = ops::cast(*t, DType::Float32);
-      if (single) *t = ops::unsqueeze(*t, 1);
-    }
+    if (single)
+      for (Tensor* t : {&q, &k, &v}) *t = ops::unsqueeze(*t, 1);
     if (single && m && m.dim() == 3) m = ops::unsqueeze(m, 1);
     Tensor out = ops::attention_kernel(q, k, v, m, causal, scale)[0];
-    if (single) out = ops::squeeze(out, Dims{1});
-    c.results[0] = dtype == DType::Float32 ? out : ops::cast(out, dtype);
-    return;
+    return finish(single ? ops::squeeze(out, Dims{1}) : out);
   }
   if (grouped && q.dim() >= 3) {
     int64_t heads = q.size(q.dim() - 3);
-    if (k.dim() < 3 || v.dim() < 3 || !k.size(k.dim() - 3) || heads % k.size(k.dim() - 3) || !v.size(v.dim() - 3) || heads % v.size(v.dim() - 3))
-      fail(ErrorKind::Runtime, "Number of heads in key and value must divide the number of heads in query\nscaled_dot_product_attention: got ",
+    if (k.dim() < 3 || v.dim() < 3 || !k.size(k.dim() - 3) || heads % k.size(k.dim() - 3) || !v.size(v.dim() - 3) ||
+        heads % v.size(v.dim() - 3))
+      fail(ErrorKind::Runtime,
+           "Number of heads in key and value must divide the number of heads in query\nscaled_dot_product_attention: "
+           "got ",
            describe(q), ", ", describe(k), ", ", describe(v));
     k = repeated(k, heads);
     v = repeated(v, heads);
   }
   Tensor p = weights(q, k, mask, causal, scale).p;
   if (dropout > 0) p = ops::dropout(p, dropout, true);
-  c.results[0] = ops::matmul(p, v);
+  finish(ops::matmul(p, v));
 }
 
 }  // namespace entries
@@ -219,20 +243,21 @@ void attention_kernel(Backward& b) {
   double scale = b.args[5].as_double();
   if (!b.differentiable && g && !b.grads[1]) {
     Tensor q = operand(q0, true), k = operand(k0, true), v = operand(v0, true);
-    Tensor dq = empty_strided(q.sizes(), q.strides(), DType::Float32), dk = empty_strided(k.sizes(), k.strides(), DType::Float32),
+    Tensor dq = empty_strided(q.sizes(), q.strides(), DType::Float32),
+           dk = empty_strided(k.sizes(), k.strides(), DType::Float32),
            dv = empty_strided(v.sizes(), v.strides(), DType::Float32);
-    const Tensor& out = b.results[0];
-    Tensor grad = g;
+    Tensor out = converted(b.results[0], DType::Float32), grad = converted(g, DType::Float32);
     if (!equal(grad.strides(), out.strides())) {
       grad = empty_strided(out.sizes(), out.strides(), DType::Float32);
       copy_into(grad, g);
     }
     Fused f = shape_of(q, k, v, out, b.args[3], causal, scale);
-    kernel().backward(f.s, q.data_as<float>(), k.data_as<float>(), v.data_as<float>(), out.data_as<float>(), b.results[1].data_as<float>(),
-                      grad.data_as<float>(), dq.data_as<float>(), dk.data_as<float>(), dv.data_as<float>());
-    b.out[0] = dq;
-    b.out[1] = dk;
-    b.out[2] = dv;
+    kernel().backward(f.s, q.data_as<float>(), k.data_as<float>(), v.data_as<float>(), out.data_as<float>(),
+                      b.results[1].data_as<float>(), grad.data_as<float>(), dq.data_as<float>(), dk.data_as<float>(),
+                      dv.data_as<float>());
+    b.out[0] = converted(dq, b.dtypes[0]);
+    b.out[1] = converted(dk, b.dtypes[1]);
+    b.out[2] = converted(dv, b.dtypes[2]);
     return;
   }
   if (b.grads[1]) fail(ErrorKind::NotImplemented, "attention_kernel: the logsumexp has no gradient");

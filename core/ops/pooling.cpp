@@ -21,11 +21,12 @@ Dims spread(const Value& v, int n, const std::string& op, const char* name, cons
   if (list.empty() && omitted) return *omitted;
   if (int(list.size()) == n) return Dims(list);
   if (list.size() == 1) return Dims(n, list[0]);
-  fail(ErrorKind::Runtime, op, ": ", name, " must ", omitted ? "either be omitted, " : "either be ", "a single int, or a tuple of ", kCounts[n],
-       "\n", op, ": expected 1 or ", n, " numbers; got ", shape_text(list));
+  fail(ErrorKind::Runtime, op, ": ", name, " must ", omitted ? "either be omitted, " : "either be ",
+       "a single int, or a tuple of ", kCounts[n], "\n", op, ": expected 1 or ", n, " numbers; got ", shape_text(list));
 }
 
-Window window_of(const std::string& op, int n, const Value& size, const Value& stride, const Value& padding, const Value& dilation, bool ceil) {
+Window window_of(const std::string& op, int n, const Value& size, const Value& stride, const Value& padding,
+                 const Value& dilation, bool ceil) {
   Window w;
   w.size = spread(size, n, op, "kernel_size");
   w.stride = spread(stride, n, op, "stride", &w.size);
@@ -37,16 +38,19 @@ Window window_of(const std::string& op, int n, const Value& size, const Value& s
       fail(ErrorKind::Runtime, op, "() kernel_size must be greater than zero, but got ", w.size[i], "\n", op,
            ": kernel size should be greater than zero; got ", shape_text(w.size));
     if (w.stride[i] <= 0)
-      fail(ErrorKind::Runtime, "stride should not be zero\n", op, ": stride must be greater than zero, but got ", w.stride[i]);
+      fail(ErrorKind::Runtime, "stride should not be zero\n", op, ": stride must be greater than zero, but got ",
+           w.stride[i]);
     if (w.dilation[i] <= 0)
-      fail(ErrorKind::Runtime, "dilation should be greater than zero\n", op, ": dilation must be greater than zero, but got ", w.dilation[i]);
+      fail(ErrorKind::Runtime, "dilation should be greater than zero\n", op,
+           ": dilation must be greater than zero, but got ", w.dilation[i]);
     if (w.padding[i] < 0)
-      fail(ErrorKind::Runtime, "pad must be non-negative, but got pad: ", w.padding[i], "\n", op, "(): padding must be non-negative, but got ",
-           w.padding[i]);
+      fail(ErrorKind::Runtime, "pad must be non-negative, but got pad: ", w.padding[i], "\n", op,
+           "(): padding must be non-negative, but got ", w.padding[i]);
     int64_t reach = (w.size[i] - 1) * w.dilation[i] + 1;
     if (w.padding[i] > reach / 2)
-      fail(ErrorKind::Runtime, "pad should be at most half of effective kernel size, but got pad=", w.padding[i], ", kernel_size=", w.size[i],
-           " and dilation=", w.dilation[i], "\n", op, ": padding should be at most half of kernel size");
+      fail(ErrorKind::Runtime, "pad should be at most half of effective kernel size, but got pad=", w.padding[i],
+           ", kernel_size=", w.size[i], " and dilation=", w.dilation[i], "\n", op,
+           ": padding should be at most half of kernel size");
   }
   return w;
 }
@@ -55,12 +59,14 @@ void check_input(const std::string& op, const Tensor& t, int n) {
   bool good = t.dim() == n + 1 || t.dim() == n + 2;
   for (int i = t.dim() - n - 1; good && i < t.dim(); i++) good = t.size(i) > 0;
   if (!good)
-    fail(ErrorKind::Runtime, "Expected ", n + 1, "D or ", n + 2, "D (batch mode) tensor with optional 0 dim batch size for input, but got:",
-         text_of(t.sizes()), "\n", op, ": non-empty ", n + 1, "D or ", n + 2, "D (batch mode) tensor expected for input; got ", describe(t));
+    fail(ErrorKind::Runtime, "Expected ", n + 1, "D or ", n + 2,
+         "D (batch mode) tensor with optional 0 dim batch size for input, but got:", text_of(t.sizes()), "\n", op,
+         ": expected a non-empty ", n + 1, "D or ", n + 2, "D (batch mode) input; got ", describe(t));
 }
 
 [[noreturn]] void unsupported(const std::string& op, const Tensor& t) {
-  fail(ErrorKind::NotImplemented, "\"", op, "\" not implemented for '", python_name_of(t.dtype()), "'\n", op, ": got ", describe(t));
+  fail(ErrorKind::NotImplemented, "\"", op, "\" not implemented for '", python_name_of(t.dtype()), "'\n", op, ": got ",
+       describe(t));
 }
 
 int64_t planes_of(Ints sizes, int n) { return product(sizes.first(sizes.size() - size_t(n))); }
@@ -94,7 +100,8 @@ Dims output_size(const std::string& op, Ints in, const Window& w) {
   Dims out(in);
   bool small = false;
   for (int i = 0; i < n; i++) {
-    out[lead + i] = kernels::pool_output_size(in[size_t(lead + i)], w.size[i], w.stride[i], w.padding[i], w.dilation[i], w.ceil);
+    out[lead + i] =
+        kernels::pool_output_size(in[size_t(lead + i)], w.size[i], w.stride[i], w.padding[i], w.dilation[i], w.ceil);
     small = small || out[lead + i] < 1;
   }
   if (small) {
@@ -103,8 +110,10 @@ Dims output_size(const std::string& op, Ints in, const Window& w) {
       before += "x" + std::to_string(in[size_t(lead + i)]);
       after += "x" + std::to_string(std::max<int64_t>(0, out[lead + i]));
     }
-    fail(ErrorKind::Runtime, "Given input size: ", before, "). Calculated output size: ", after, "). Output size is too small\n", op,
-         "() Invalid computed output size: expected windows that fit the padded input; got kernel ", shape_text(w.size));
+    fail(ErrorKind::Runtime, "Given input size: ", before, "). Calculated output size: ", after,
+         "). Output size is too small\n", op,
+         "() Invalid computed output size: expected windows that fit the padded input; got kernel ",
+         shape_text(w.size));
   }
   return out;
 }
@@ -123,9 +132,11 @@ void each_window(const kernels::PoolShape& s, F&& f) {
             for (int64_t i = 0; i < s.kernel[0]; i++)
               for (int64_t j = 0; j < s.kernel[1]; j++)
                 for (int64_t k = 0; k < s.kernel[2]; k++) {
-                  int64_t z = d * s.stride[0] - s.padding[0] + i * s.dilation[0], y = h * s.stride[1] - s.padding[1] + j * s.dilation[1],
+                  int64_t z = d * s.stride[0] - s.padding[0] + i * s.dilation[0],
+                          y = h * s.stride[1] - s.padding[1] + j * s.dilation[1],
                           x = w * s.stride[2] - s.padding[2] + k * s.dilation[2];
-                  if (z >= 0 && z < s.in[0] && y >= 0 && y < s.in[1] && x >= 0 && x < s.in[2]) tap((z * s.in[1] + y) * s.in[2] + x);
+                  if (z >= 0 && z < s.in[0] && y >= 0 && y < s.in[1] && x >= 0 && x < s.in[2])
+                    tap((z * s.in[1] + y) * s.in[2] + x);
                 }
           });
 }
@@ -190,7 +201,8 @@ void maxima(Call& c, int n, bool wants_indices) {
 // Whether anything will ask for the positions of the maxima.
 bool may_differentiate(const Tensor& t) {
   const ThreadState& state = thread_state();
-  return (t->keys | state.keys) || (state.grad_enabled && (t.requires_grad() || t->is_view) && is_differentiable(t.dtype()));
+  return (t->keys | state.keys) ||
+         (state.grad_enabled && (t.requires_grad() || t->is_view) && is_differentiable(t.dtype()));
 }
 
 template <class WithIndices>
@@ -205,10 +217,12 @@ void max_pool(Call& c, int n, WithIndices with_indices) {
 
 void check_positions(const Tensor& x, const Tensor& indices, const char* op) {
   if (indices.dtype() != DType::Int64)
-    fail(ErrorKind::Runtime, "elements in indices should be type int64 but got: ", cpp_name_of(indices.dtype()), "\n", op, ": got ", describe(indices));
+    fail(ErrorKind::Runtime, "elements in indices should be type int64 but got: ", cpp_name_of(indices.dtype()), "\n",
+         op, ": got ", describe(indices));
   if (!equal(x.sizes(), indices.sizes()))
     fail(ErrorKind::Runtime, "Expected shape of indices to be same as that of the input tensor (", text_of(x.sizes()),
-         ") but got indices tensor with shape: ", text_of(indices.sizes()), "\n", op, ": got ", describe(x), " and ", describe(indices));
+         ") but got indices tensor with shape: ", text_of(indices.sizes()), "\n", op, ": got ", describe(x), " and ",
+         describe(indices));
 }
 
 // ---- adaptive windows ----
@@ -216,22 +230,25 @@ void check_positions(const Tensor& x, const Tensor& indices, const char* op) {
 Dims adaptive_size(const std::string& op, const Tensor& t, const Value& size, int n, bool channels_too) {
   Ints list = size.as_ints();
   if (int(list.size()) != n && list.size() != 1)
-    fail(ErrorKind::Runtime, op, ": output_size must be ", n, "\n", op, "() argument 'output_size' should contain ", n, " ints; got ", shape_text(list));
+    fail(ErrorKind::Runtime, op, ": output_size must be ", n, "\n", op, "() argument 'output_size' should contain ", n,
+         " ints; got ", shape_text(list));
   if (t.dim() != n + 1 && t.dim() != n + 2)
-    fail(ErrorKind::Runtime, op, "(): Expected ", n + 1, "D or ", n + 2, "D tensor, but got ", text_of(t.sizes()), "\nExpected ", n + 1, " to ", n + 2,
-         " dimensions, but got ", t.dim(), "-dimensional tensor for argument #1 'self'");
+    fail(ErrorKind::Runtime, op, "(): Expected ", n + 1, "D or ", n + 2, "D tensor, but got ", text_of(t.sizes()), "\n",
+         op, ": expected ", n + 1, " to ", n + 2, " dimensions, but got ", t.dim(),
+         "-dimensional tensor for argument #1 'self'");
   Dims out(t.sizes());
   for (int i = 0; i < n; i++) {
     int64_t s = list[list.size() == 1 ? 0 : size_t(i)];
     if (s < 0)
-      fail(ErrorKind::Runtime, op, ": elements of output_size must be greater than or equal to 0 but received ", shape_text(list),
-           "\nTrying to create tensor with negative dimension ", s);
+      fail(ErrorKind::Runtime, op, ": elements of output_size must be greater than or equal to 0 but received ",
+           shape_text(list), "\nTrying to create tensor with negative dimension ", s);
     out[t.dim() - n + i] = s;
   }
   for (int i = t.dim() - n - channels_too; i < t.dim(); i++)
     if (i >= 0 && t.size(i) == 0)
-      fail(ErrorKind::Runtime, op, "(): Expected input to have non-zero size for non-batch dimensions, but input has sizes ", text_of(t.sizes()),
-           " with dimension ", i, " being empty");
+      fail(ErrorKind::Runtime, op,
+           "(): Expected input to have non-zero size for non-batch dimensions, but input has sizes ",
+           text_of(t.sizes()), " with dimension ", i, " being empty");
   if (!is_floating(t.dtype())) unsupported(op, t);
   return out;
 }
@@ -260,13 +277,16 @@ void average(Call& c, int n) {
   int64_t divisor = 0;
   if (n > 1 && !c.args[6].none()) {
     divisor = c.args[6].as_int();
-    if (divisor == 0) fail(ErrorKind::Runtime, "divisor must be not zero\n", op, ": expected divisor_override other than 0");
+    if (divisor == 0)
+      fail(ErrorKind::Runtime, "divisor must be not zero\n", op, ": expected divisor_override other than 0");
   }
   check_input(op, t, n);
   c.results[0] = ops::avg_pool_kernel(t, w.size, w.stride, w.padding, c.args[4], c.args[5], divisor);
 }
 
-Window plain_window(const Value* args) { return window_of("avg_pool", int(args[0].as_ints().size()), args[0], args[1], args[2], Value(), args[3].as_bool()); }
+Window plain_window(const Value* args) {
+  return window_of("avg_pool", int(args[0].as_ints().size()), args[0], args[1], args[2], Value(), args[3].as_bool());
+}
 
 void zero(const Tensor& t) {
   uint64_t nothing[2] = {};
@@ -311,8 +331,8 @@ void max_pool_backward(Call& c) {
   check_positions(g, at, "max_pool_backward");
   Tensor indices = contiguous(at);
   mapped(c, size, "max_pool_backward", [&](const Tensor& x, const Tensor& y) {
-    kernel().max_pool_backward[wide(x)](x.data(), indices.data_as<int64_t>(), y.data(), planes_of(size, n), product(size.last(size_t(n))),
-                                        product(g.sizes().last(size_t(n))));
+    kernel().max_pool_backward[wide(x)](x.data(), indices.data_as<int64_t>(), y.data(), planes_of(size, n),
+                                        product(size.last(size_t(n))), product(g.sizes().last(size_t(n))));
   });
 }
 
@@ -320,7 +340,8 @@ void max_pool_gather(Call& c) {
   const Tensor &t = c.tensor(0), &at = c.tensor(1);
   int n = int(c.args[2].as_int());
   if (at.dim() != t.dim() || !equal(at.sizes().first(size_t(t.dim() - n)), t.sizes().first(size_t(t.dim() - n))))
-    fail(ErrorKind::Runtime, "max_pool_gather: expected positions with the planes of the input; got ", describe(t), " and ", describe(at));
+    fail(ErrorKind::Runtime, "max_pool_gather: expected positions with the planes of the input; got ", describe(t),
+         " and ", describe(at));
   Tensor indices = contiguous(at);
   mapped(c, at.sizes(), "max_pool_gather", [&](const Tensor& x, const Tensor& y) {
     kernel().max_unpool_backward[wide(x)](x.data(), indices.data_as<int64_t>(), y.data(), planes_of(t.sizes(), n),
@@ -339,8 +360,9 @@ void max_unpool(Call& c) {
     int64_t bad = kernel().max_unpool[wide(x)](x.data(), indices.data_as<int64_t>(), y.data(), planes_of(size, n),
                                                product(t.sizes().last(size_t(n))), elements);
     if (bad >= 0)
-      fail(ErrorKind::Runtime, "Found an invalid max index: ", indices.data_as<int64_t>()[bad], " (output volumes are of size ",
-           text_of(size.last(size_t(n))), ")\nmax_unpool: expected positions from 0 to ", elements - 1);
+      fail(ErrorKind::Runtime, "Found an invalid max index: ", indices.data_as<int64_t>()[bad],
+           " (output volumes are of size ", text_of(size.last(size_t(n))),
+           ")\nmax_unpool: expected positions from 0 to ", elements - 1);
   });
 }
 
@@ -364,7 +386,8 @@ void avg_pool_kernel(Call& c) {
   if (t.dtype() == DType::Int64) {
     Tensor& y = result(c, 0, size, t.dtype());
     Tensor x = contiguous(t);
-    if (y.numel()) whole_means(x.data_as<int64_t>(), y.data_as<int64_t>(), shape_of(t.sizes(), size, w), include, divisor);
+    if (y.numel())
+      whole_means(x.data_as<int64_t>(), y.data_as<int64_t>(), shape_of(t.sizes(), size, w), include, divisor);
     return;
   }
   mapped(c, size, "avg_pool2d", [&](const Tensor& x, const Tensor& y) {
@@ -377,7 +400,8 @@ void avg_pool_backward(Call& c) {
   Window w = plain_window(c.args + 2);
   Ints from = c.tensor(0).sizes();
   mapped(c, size, "avg_pool2d", [&](const Tensor& x, const Tensor& y) {
-    kernel().avg_pool_backward[wide(x)](x.data(), y.data(), shape_of(size, from, w), c.args[6].as_bool(), c.args[7].as_int());
+    kernel().avg_pool_backward[wide(x)](x.data(), y.data(), shape_of(size, from, w), c.args[6].as_bool(),
+                                        c.args[7].as_int());
   });
 }
 

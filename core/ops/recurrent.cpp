@@ -1,5 +1,5 @@
-// Recurrent layers over time: one product of the hidden state and one fused cell per step. What each step started from is
-// kept, so that the gradient of the weights is a single product over all steps.
+// Recurrent layers over time: one product of the hidden state and one fused cell per step. What each step started from
+// is kept, so that the gradient of the weights is a single product over all steps.
 #include <cstring>
 #include "autograd/node.h"
 #include "kernels/cpu/gemm.h"
@@ -25,13 +25,15 @@ struct Steps {
 
 Steps steps_of(const char* name, Ints gates_sizes, Ints state, Ints sizes, bool reverse, int64_t multiple) {
   if (gates_sizes.size() < 2 || state.size() != 2 || gates_sizes.back() != multiple * state[1])
-    fail(ErrorKind::Runtime, name, ": expected gates (..., ", multiple, " * hidden) and a state (batch, hidden); got ", shape_text(gates_sizes), " and ",
-         shape_text(state));
+    fail(ErrorKind::Runtime, name, ": expected gates (..., ", multiple, " * hidden) and a state (batch, hidden); got ",
+         shape_text(gates_sizes), " and ", shape_text(state));
   Steps s{state[0], state[1], gates_sizes.back(), 0, 0, Dims(sizes), {}, reverse};
   s.total = product(gates_sizes.first(gates_sizes.size() - 1));
   int64_t rows = 0, last = s.batch;
   for (int64_t n : sizes) {
-    if (n < 0 || n > last) fail(ErrorKind::Runtime, name, ": expected batch sizes that do not grow, at most ", s.batch, "; got ", shape_text(sizes));
+    if (n < 0 || n > last)
+      fail(ErrorKind::Runtime, name, ": expected batch sizes that do not grow, at most ", s.batch, "; got ",
+           shape_text(sizes));
     s.starts.push_back(rows);
     rows += last = n;
   }
@@ -44,13 +46,17 @@ Steps steps_of(const char* name, Ints gates_sizes, Ints state, Ints sizes, bool 
 void check_weights(const char* name, const Call& c, int first, int weight, const Steps& s) {
   DType dtype = c.tensor(0).dtype();
   if (dtype != DType::Float32 && dtype != DType::Float64)
-    fail(ErrorKind::NotImplemented, "\"", name, "\" not implemented for '", python_name_of(dtype), "'\n", name, ": expected float32 or float64");
+    fail(ErrorKind::NotImplemented, "\"", name, "\" not implemented for '", python_name_of(dtype), "'\n", name,
+         ": expected float32 or float64");
   for (int i = first; i <= weight + 1; i++)
     if (!c.args[i].none() && c.tensor(i).dtype() != dtype)
-      fail(ErrorKind::Runtime, name, ": expected operands of one type; got ", describe(c.tensor(0)), " and ", describe(c.tensor(i)));
+      fail(ErrorKind::Runtime, name, ": expected operands of one type; got ", describe(c.tensor(0)), " and ",
+           describe(c.tensor(i)));
   Dims shape{s.gates, s.hidden}, bias{s.gates};
-  if (!equal(c.tensor(weight).sizes(), shape) || (!c.args[weight + 1].none() && !equal(c.tensor(weight + 1).sizes(), bias)))
-    fail(ErrorKind::Runtime, name, ": expected weights ", shape_text(shape), " and a bias ", shape_text(bias), "; got ", describe(c.tensor(weight)));
+  if (!equal(c.tensor(weight).sizes(), shape) ||
+      (!c.args[weight + 1].none() && !equal(c.tensor(weight + 1).sizes(), bias)))
+    fail(ErrorKind::Runtime, name, ": expected weights ", shape_text(shape), " and a bias ", shape_text(bias), "; got ",
+         describe(c.tensor(weight)));
 }
 
 // Whether the gradient may be asked for.
@@ -58,7 +64,8 @@ bool keeps(const Call& c) {
   const ThreadState& state = thread_state();
   bool wanted = state.keys;
   for (int i = 0; i < c.primitive.param_count; i++)
-    if (c.args[i].is_tensor()) wanted |= c.tensor(i)->keys || (state.grad_enabled && (c.tensor(i).requires_grad() || c.tensor(i)->is_view));
+    if (c.args[i].is_tensor())
+      wanted |= c.tensor(i)->keys || (state.grad_enabled && (c.tensor(i).requires_grad() || c.tensor(i)->is_view));
   return wanted;
 }
 
@@ -66,7 +73,8 @@ char* at(const Tensor& t, int64_t element) { return t.data() + element * int64_t
 void* optional(const Tensor& t) { return t ? t.data() : nullptr; }
 
 // c[m, n] = a[m, k] @ w (or w transposed, [n, k]) + beta * c + bias
-void multiply(DType dtype, int64_t m, int64_t n, int64_t k, const void* a, const Tensor& w, bool transposed, void* c, double beta, const void* bias = nullptr) {
+void multiply(DType dtype, int64_t m, int64_t n, int64_t k, const void* a, const Tensor& w, bool transposed, void* c,
+              double beta, const void* bias = nullptr) {
   if (!m || !n) return;
   kernels::Gemm g;
   g.m = m;
@@ -141,11 +149,13 @@ State composed_step(Cell cell, const Tensor& x, const State& from, const Tensor&
   Tensor inner = ops::linear(from.h, w, bias);
   if (cell == Cell::Lstm) {
     Tensor gates = ops::add(x, inner);
-    Tensor c = ops::add(ops::mul(ops::sigmoid(part(gates, 1, n)), from.c), ops::mul(ops::sigmoid(part(gates, 0, n)), ops::tanh(part(gates, 2, n))));
+    Tensor c = ops::add(ops::mul(ops::sigmoid(part(gates, 1, n)), from.c),
+                        ops::mul(ops::sigmoid(part(gates, 0, n)), ops::tanh(part(gates, 2, n))));
     return {ops::mul(ops::sigmoid(part(gates, 3, n)), ops::tanh(c)), c};
   }
   if (cell == Cell::Gru) {
-    Tensor reset = ops::sigmoid(ops::add(part(x, 0, n), part(inner, 0, n))), keep = ops::sigmoid(ops::add(part(x, 1, n), part(inner, 1, n)));
+    Tensor reset = ops::sigmoid(ops::add(part(x, 0, n), part(inner, 0, n))),
+           keep = ops::sigmoid(ops::add(part(x, 1, n), part(inner, 1, n)));
     Tensor fresh = ops::tanh(ops::add(part(x, 2, n), ops::mul(reset, part(inner, 2, n))));
     return {ops::add(fresh, ops::mul(keep, ops::sub(from.h, fresh))), Tensor()};
   }
@@ -158,7 +168,8 @@ Tensor joined(const std::vector<Tensor>& list) {
   for (const Tensor& t : list) bodies.push_back(t.get());
   return ops::cat(std::span<TensorBody* const>(bodies), 0);
 }
-Tensor with_rest(const Tensor& fresh, const Tensor& old, int64_t rows) {  // the samples that take no part keep their state
+Tensor with_rest(const Tensor& fresh, const Tensor& old,
+                 int64_t rows) {  // the samples that take no part keep their state
   return !old || rows == old.size(0) ? fresh : joined({fresh, ops::narrow(old, 0, rows, old.size(0) - rows)});
 }
 
@@ -213,15 +224,19 @@ void differentiate(Backward& b, Cell cell, const Steps& s, int weight) {
       grads.push_back(b.grads[r]);
     }
   if (roots.empty() || inputs.empty()) return;
-  std::vector<Tensor> found = run_backward(roots, std::move(grads), inputs, {b.differentiable, b.differentiable, false});
+  std::vector<Tensor> found =
+      run_backward(roots, std::move(grads), inputs, {b.differentiable, b.differentiable, false});
   for (size_t i = 0; i < found.size(); i++) b.out[which[i]] = found[i];
 }
 
 Steps steps_of(const Backward& b, int weight, int64_t multiple) {
-  return steps_of(b.primitive.name, b.shapes[0], b.shapes[1], b.args[weight + 2].as_ints(), b.args[weight + 3].as_bool(), multiple);
+  return steps_of(b.primitive.name, b.shapes[0], b.shapes[1], b.args[weight + 2].as_ints(),
+                  b.args[weight + 3].as_bool(), multiple);
 }
 
-bool fused(const Backward& b, int reserve, const Steps& s) { return !b.differentiable && b.results[reserve].numel() && s.total; }
+bool fused(const Backward& b, int reserve, const Steps& s) {
+  return !b.differentiable && b.results[reserve].numel() && s.total;
+}
 
 // g * slope of the activation at its result h, for plain layers; h is of the same shape.
 template <class T>
@@ -240,10 +255,12 @@ void lstm_layer(Call& c) {
   const Tensor& x = c.tensor(0);
   Steps s = steps_of("lstm_layer", x.sizes(), c.tensor(1).sizes(), c.args[5].as_ints(), c.args[6].as_bool(), 4);
   check_weights("lstm_layer", c, 1, 3, s);
-  if (!equal(c.tensor(1).sizes(), c.tensor(2).sizes())) fail(ErrorKind::Runtime, "lstm_layer: expected states of one shape; got ", describe(c.tensor(2)));
+  if (!equal(c.tensor(1).sizes(), c.tensor(2).sizes()))
+    fail(ErrorKind::Runtime, "lstm_layer: expected states of one shape; got ", describe(c.tensor(2)));
   bool keep = keeps(c), w64 = wide(x);
   DType dtype = x.dtype();
-  Tensor gates = contiguous(x), w = contiguous(c.tensor(3)), bias = c.args[4].none() ? Tensor() : contiguous(c.tensor(4));
+  Tensor gates = contiguous(x), w = contiguous(c.tensor(3)),
+         bias = c.args[4].none() ? Tensor() : contiguous(c.tensor(4));
   Tensor y = empty(output_sizes(x, s), dtype), h = owned(c.tensor(1)), cell = owned(c.tensor(2));
   Dims room{keep ? s.total * 7 * s.hidden : 0}, buffer{s.batch, s.gates};
   Tensor reserve = empty(room, dtype), hidden = empty(buffer, dtype);
@@ -256,8 +273,8 @@ void lstm_layer(Call& c) {
       std::memcpy(at(reserve, (6 * s.total + from) * H), h.data(), bytes);
     }
     multiply(dtype, n, s.gates, H, h.data(), w, true, hidden.data(), 0);
-    cells().lstm_cell[w64](at(gates, from * s.gates), hidden.data(), optional(bias), cell.data(), at(y, from * H), cell.data(),
-                           keep ? at(reserve, from * 4 * H) : nullptr, {n, H, s.gates, H});
+    cells().lstm_cell[w64](at(gates, from * s.gates), hidden.data(), optional(bias), cell.data(), at(y, from * H),
+                           cell.data(), keep ? at(reserve, from * 4 * H) : nullptr, {n, H, s.gates, H});
     if (keep) std::memcpy(at(reserve, (4 * s.total + from) * H), cell.data(), bytes);
     std::memcpy(h.data(), at(y, from * H), bytes);
   }
@@ -273,7 +290,8 @@ void gru_layer(Call& c) {
   check_weights("gru_layer", c, 1, 2, s);
   bool keep = keeps(c), w64 = wide(x);
   DType dtype = x.dtype();
-  Tensor gates = contiguous(x), w = contiguous(c.tensor(2)), bias = c.args[3].none() ? Tensor() : contiguous(c.tensor(3));
+  Tensor gates = contiguous(x), w = contiguous(c.tensor(2)),
+         bias = c.args[3].none() ? Tensor() : contiguous(c.tensor(3));
   Tensor y = empty(output_sizes(x, s), dtype), h = owned(c.tensor(1));
   Dims room{keep ? s.total * 5 * s.hidden : 0}, buffer{s.batch, s.gates};
   Tensor reserve = empty(room, dtype), hidden = empty(buffer, dtype);
@@ -283,8 +301,8 @@ void gru_layer(Call& c) {
     size_t bytes = size_t(n * H * item);
     if (keep) std::memcpy(at(reserve, (4 * s.total + from) * H), h.data(), bytes);
     multiply(dtype, n, s.gates, H, h.data(), w, true, hidden.data(), 0);
-    cells().gru_cell[w64](at(gates, from * s.gates), hidden.data(), nullptr, optional(bias), h.data(), H, at(y, from * H),
-                          keep ? at(reserve, from * 4 * H) : nullptr, {n, H, s.gates, H});
+    cells().gru_cell[w64](at(gates, from * s.gates), hidden.data(), nullptr, optional(bias), h.data(), H,
+                          at(y, from * H), keep ? at(reserve, from * 4 * H) : nullptr, {n, H, s.gates, H});
     std::memcpy(h.data(), at(y, from * H), bytes);
   }
   c.results[0] = y;
@@ -310,8 +328,10 @@ void rnn_layer(Call& c) {
     multiply(dtype, n, H, H, h.data(), w, true, at(y, from * H), 1, optional(bias));
     Dims rows{n * H}, one{1};
     Tensor now = make_view(y, rows, one, from * H);
-    if (relu) ops::relu_(now);
-    else ops::tanh_(now);
+    if (relu)
+      ops::relu_(now);
+    else
+      ops::tanh_(now);
     std::memcpy(h.data(), at(y, from * H), bytes);
   }
   c.results[0] = y;
@@ -330,12 +350,14 @@ void lstm_layer(Backward& b) {
   const Tensor& reserve = b.results[3];
   DType dtype = reserve.dtype();
   Tensor g = b.grads[0] ? contiguous(b.grads[0]) : Tensor(), w = contiguous(b.args[3].peek());
-  Tensor dh = cotangent(b.grads[1], b.shapes[1], dtype), dc = cotangent(b.grads[2], b.shapes[2], dtype), dgates = empty(b.shapes[0], dtype);
+  Tensor dh = cotangent(b.grads[1], b.shapes[1], dtype), dc = cotangent(b.grads[2], b.shapes[2], dtype),
+         dgates = empty(b.shapes[0], dtype);
   int64_t H = s.hidden;
   for (int64_t i = 0; i < s.count; i++) {
     int64_t t = s.at(i, true), n = s.size(t), from = s.start(t);
-    cells().lstm_cell_backward[wide(w)](g ? at(g, from * H) : nullptr, dh.data(), dc.data(), at(reserve, from * 4 * H), at(reserve, (5 * s.total + from) * H),
-                                        at(reserve, (4 * s.total + from) * H), at(dgates, from * s.gates), dc.data(), {n, H, s.gates, H});
+    cells().lstm_cell_backward[wide(w)](g ? at(g, from * H) : nullptr, dh.data(), dc.data(), at(reserve, from * 4 * H),
+                                        at(reserve, (5 * s.total + from) * H), at(reserve, (4 * s.total + from) * H),
+                                        at(dgates, from * s.gates), dc.data(), {n, H, s.gates, H});
     multiply(dtype, n, H, s.gates, at(dgates, from * s.gates), w, false, dh.data(), 0);
   }
   if (b.needed(3)) b.out[3] = weight_gradient(dgates, at(reserve, 6 * s.total * H), s);
@@ -352,12 +374,14 @@ void gru_layer(Backward& b) {
   const Tensor& reserve = b.results[2];
   DType dtype = reserve.dtype();
   Tensor g = b.grads[0] ? contiguous(b.grads[0]) : Tensor(), w = contiguous(b.args[2].peek());
-  Tensor dh = cotangent(b.grads[1], b.shapes[1], dtype), dgates = empty(b.shapes[0], dtype), dhidden = empty(b.shapes[0], dtype);
+  Tensor dh = cotangent(b.grads[1], b.shapes[1], dtype), dgates = empty(b.shapes[0], dtype),
+         dhidden = empty(b.shapes[0], dtype);
   int64_t H = s.hidden;
   for (int64_t i = 0; i < s.count; i++) {
     int64_t t = s.at(i, true), n = s.size(t), from = s.start(t);
-    cells().gru_cell_backward[wide(w)](g ? at(g, from * H) : nullptr, dh.data(), at(reserve, from * 4 * H), at(reserve, (4 * s.total + from) * H), H,
-                                       at(dgates, from * s.gates), at(dhidden, from * s.gates), dh.data(), {n, H, s.gates, H});
+    cells().gru_cell_backward[wide(w)](g ? at(g, from * H) : nullptr, dh.data(), at(reserve, from * 4 * H),
+                                       at(reserve, (4 * s.total + from) * H), H, at(dgates, from * s.gates),
+                                       at(dhidden, from * s.gates), dh.data(), {n, H, s.gates, H});
     multiply(dtype, n, H, s.gates, at(dhidden, from * s.gates), w, false, dh.data(), 1);
   }
   if (b.needed(2)) b.out[2] = weight_gradient(dhidden, at(reserve, 4 * s.total * H), s);
@@ -379,10 +403,13 @@ void rnn_layer(Backward& b) {
   for (int64_t i = 0; i < s.count; i++) {
     int64_t t = s.at(i, true), n = s.size(t), from = s.start(t);
     auto run = [&]<class T>(const T*) {
-      slope<T>(g ? g.data_as<T>() + from * H : nullptr, dh.data_as<T>(), y.data_as<T>() + from * H, dgates.data_as<T>() + from * H, n * H, relu);
+      slope<T>(g ? g.data_as<T>() + from * H : nullptr, dh.data_as<T>(), y.data_as<T>() + from * H,
+               dgates.data_as<T>() + from * H, n * H, relu);
     };
-    if (wide(w)) run(static_cast<const double*>(nullptr));
-    else run(static_cast<const float*>(nullptr));
+    if (wide(w))
+      run(static_cast<const double*>(nullptr));
+    else
+      run(static_cast<const float*>(nullptr));
     multiply(dtype, n, H, H, at(dgates, from * H), w, false, dh.data(), 0);
   }
   if (b.needed(2)) b.out[2] = weight_gradient(dgates, at(reserve, 0), s);

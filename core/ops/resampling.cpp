@@ -17,7 +17,8 @@ kernels::ResampleShape resample_shape(Ints in, Ints out, const Value* options) {
   int n = int(out.size());
   s.planes = product(in.first(in.size() - out.size()));
   for (int k = 0; k < 3; k++) s.in[k] = s.out[k] = 1;
-  std::span<const double> scales = options[0].kind == Kind::Doubles ? options[0].as_doubles() : std::span<const double>();
+  std::span<const double> scales =
+      options[0].kind == Kind::Doubles ? options[0].as_doubles() : std::span<const double>();
   for (int i = 0; i < n; i++) {
     int k = 3 - n + i;
     s.in[k] = in[in.size() - size_t(n - i)];
@@ -33,7 +34,8 @@ kernels::ResampleShape resample_shape(Ints in, Ints out, const Value* options) {
 const char* axes(int n) { return &"DHW"[3 - n]; }
 std::string extents_text(Ints spatial) {
   std::string text;
-  for (size_t i = 0; i < spatial.size(); i++) text += str(i ? ", " : "", axes(int(spatial.size()))[i], ": ", spatial[i]);
+  for (size_t i = 0; i < spatial.size(); i++)
+    text += str(i ? ", " : "", axes(int(spatial.size()))[i], ": ", spatial[i]);
   return text;
 }
 
@@ -43,24 +45,34 @@ void upsample(Call& c, int n, Interpolation mode, bool antialias = false) {
   const Tensor& t = c.tensor(0);
   const Value &size = c.args[1], &scales = c.args[corners ? 3 : 2];
   if (size.none() == scales.none())
-    fail(ErrorKind::Runtime, "Must specify exactly one of output_size and scale_factors\n", name, ": got ", size.none() ? "neither" : "both");
+    fail(ErrorKind::Runtime, "Must specify exactly one of output_size and scale_factors\n", name, ": got ",
+         size.none() ? "neither" : "both");
   if (t.dim() != n + 2)
-    fail(ErrorKind::Runtime, "Expected a ", n + 2, "D input, but got a tensor with sizes ", text_of(t.sizes()), "\n", name, ": expected (n, c, ",
-         n == 1 ? "w" : n == 2 ? "h, w" : "d, h, w", "); got ", describe(t));
+    fail(ErrorKind::Runtime, "Expected a ", n + 2, "D input, but got a tensor with sizes ", text_of(t.sizes()), "\n",
+         name, ": expected (n, c, ",
+         n == 1   ? "w"
+         : n == 2 ? "h, w"
+                  : "d, h, w",
+         "); got ", describe(t));
   if (int(size.none() ? scales.count : size.as_ints().size()) != n)
-    fail(ErrorKind::Runtime, "It is expected output_size equals to ", n, ", but got size ", size.none() ? int(scales.count) : int(size.as_ints().size()),
-         "\n", name, ": expected one number for each spatial dimension");
+    fail(ErrorKind::Runtime, "It is expected output_size equals to ", n, ", but got size ",
+         size.none() ? int(scales.count) : int(size.as_ints().size()), "\n", name,
+         ": expected one number for each spatial dimension");
   Dims out(n);
-  for (int i = 0; i < n; i++) out[i] = size.none() ? int64_t(double(t.size(i + 2)) * scales.doubles[i]) : size.as_ints()[size_t(i)];
+  for (int i = 0; i < n; i++)
+    out[i] = size.none() ? int64_t(double(t.size(i + 2)) * scales.doubles[i]) : size.as_ints()[size_t(i)];
   for (int i = 0; i < n; i++)
     if (t.size(i + 2) <= 0 || out[i] <= 0)
-      fail(ErrorKind::Runtime, "Input and output sizes should be greater than 0, but got input (", extents_text(t.sizes().last(size_t(n))),
-           ") and output (", extents_text(out), ")\n", name, ": got ", describe(t));
+      fail(ErrorKind::Runtime, "Input and output sizes should be greater than 0, but got input (",
+           extents_text(t.sizes().last(size_t(n))), ") and output (", extents_text(out), ")\n", name, ": got ",
+           describe(t));
   if (t.size(1) == 0)
-    fail(ErrorKind::Runtime, "Non-empty ", n + 2, "D data tensor expected but got a tensor with sizes ", text_of(t.sizes()), "\n", name, ": got ", describe(t));
+    fail(ErrorKind::Runtime, "Non-empty ", n + 2, "D data tensor expected but got a tensor with sizes ",
+         text_of(t.sizes()), "\n", name, ": got ", describe(t));
   bool bytes = t.dtype() == DType::UInt8 && (!corners || n == 2);
   if (!is_floating(t.dtype()) && !bytes)
-    fail(ErrorKind::NotImplemented, "\"", name, "\" not implemented for '", python_name_of(t.dtype()), "'\n", name, ": got ", describe(t));
+    fail(ErrorKind::NotImplemented, "\"", name, "\" not implemented for '", python_name_of(t.dtype()), "'\n", name,
+         ": got ", describe(t));
   c.results[0] = ops::resample(t, out, scales, int(mode), corners && c.args[2].as_bool(), antialias);
 }
 
@@ -97,13 +109,16 @@ void check_padding(const char* name, const Tensor& t, Ints padding, PadMode mode
     int dim = t.dim() - n + i;
     int64_t limit = p.size[i] - (mode == PadMode::Reflect);
     if (mode != PadMode::Replicate && (p.before[i] > limit || p.after[i] > limit))
-      fail(ErrorKind::Runtime, "Argument #", 4 + 2 * (n - 1 - i), ": Padding size should be less than the corresponding input dimension, but got: padding (",
-           p.before[i], ", ", p.after[i], ") at dimension ", dim, " of input ", text_of(t.sizes()), "\n", name, ": expected at most ", limit);
+      fail(ErrorKind::Runtime, "Argument #", 4 + 2 * (n - 1 - i),
+           ": Padding size should be less than the corresponding input dimension, but got: padding (", p.before[i],
+           ", ", p.after[i], ") at dimension ", dim, " of input ", text_of(t.sizes()), "\n", name,
+           ": expected at most ", limit);
   }
   for (int i = 0; i < n; i++)
     if (p.out[t.dim() - n + i] < 1)
-      fail(ErrorKind::Runtime, "input (", extents_text(p.size), ") is too small. Calculated output (", extents_text(Ints(p.out).last(size_t(n))), ")\n",
-           name, ": expected padding ", shape_text(padding), " to leave something; got ", describe(t));
+      fail(ErrorKind::Runtime, "input (", extents_text(p.size), ") is too small. Calculated output (",
+           extents_text(Ints(p.out).last(size_t(n))), ")\n", name, ": expected padding ", shape_text(padding),
+           " to leave something; got ", describe(t));
 }
 
 void pad(Call& c, int n, PadMode mode) {
@@ -111,19 +126,22 @@ void pad(Call& c, int n, PadMode mode) {
   const Tensor& t = c.tensor(0);
   Ints padding = c.args[1].as_ints();
   if (int(padding.size()) != 2 * n)
-    fail(ErrorKind::Runtime, "padding size is expected to be ", 2 * n, ", but got: ", padding.size(), "\n", name, ": expected (left, right",
-         n > 1 ? ", ..." : "", "); got ", shape_text(padding));
+    fail(ErrorKind::Runtime, "padding size is expected to be ", 2 * n, ", but got: ", padding.size(), "\n", name,
+         ": expected (left, right", n > 1 ? ", ..." : "", "); got ", shape_text(padding));
   bool good = t.dim() == n + 1 || t.dim() == n + 2;
   for (int i = t.dim() == n + 2; good && i < t.dim(); i++) good = t.size(i) > 0;
   if (!good)
-    fail(ErrorKind::Runtime, "Expected ", n + 1, "D or ", n + 2, "D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: ",
+    fail(ErrorKind::Runtime, "Expected ", n + 1, "D or ", n + 2,
+         "D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: ",
          text_of(t.sizes()), "\n", name, ": got ", describe(t));
   if (is_bool(t.dtype()))
     fail(ErrorKind::NotImplemented, "\"", name, "\" not implemented for 'Bool'\n", name, ": got ", describe(t));
   c.results[0] = ops::pad_borders(t, padding, int(mode));
 }
 
-int64_t batch_of(const Tensor& t, const Padding& p) { return product(t.sizes().first(size_t(t.dim() - p.size.size()))); }
+int64_t batch_of(const Tensor& t, const Padding& p) {
+  return product(t.sizes().first(size_t(t.dim() - p.size.size())));
+}
 
 }  // namespace
 
@@ -133,9 +151,13 @@ void resample(Call& c) {
   const Tensor& t = c.tensor(0);
   Ints size = c.args[1].as_ints();
   if (t.dim() <= int(size.size()))
-    fail(ErrorKind::Runtime, "resample: expected an input with more dimensions than size ", shape_text(size), "; got ", describe(t));
+    fail(ErrorKind::Runtime, "resample: expected an input with more dimensions than size ", shape_text(size), "; got ",
+         describe(t));
   for (int64_t s : size)
-    if (s <= 0) fail(ErrorKind::Runtime, "Input and output sizes should be greater than 0\nresample: expected a positive size; got ", shape_text(size));
+    if (s <= 0)
+      fail(ErrorKind::Runtime,
+           "Input and output sizes should be greater than 0\nresample: expected a positive size; got ",
+           shape_text(size));
   Dims sizes(t.sizes());
   for (size_t i = 0; i < size.size(); i++) sizes[t.dim() - int(size.size()) + int(i)] = size[i];
   Tensor& y = result(c, 0, sizes, t.dtype());
@@ -143,9 +165,12 @@ void resample(Call& c) {
   bool bytes = t.dtype() == DType::UInt8;
   Tensor x = computable(bytes ? converted(t, DType::Float32) : t, "upsample");
   Tensor out = x.dtype() == t.dtype() ? y : empty(sizes, x.dtype());
-  kernels::table<kernels::InterpolateKernels>().forward[wide(x)](x.data(), out.data(), resample_shape(t.sizes(), size, c.args + 2));
-  if (bytes) store_bytes(y, out);
-  else if (out.get() != y.get()) copy_into(y, out);
+  kernels::table<kernels::InterpolateKernels>().forward[wide(x)](x.data(), out.data(),
+                                                                 resample_shape(t.sizes(), size, c.args + 2));
+  if (bytes)
+    store_bytes(y, out);
+  else if (out.get() != y.get())
+    copy_into(y, out);
 }
 
 void resample_backward(Call& c) {
@@ -155,7 +180,8 @@ void resample_backward(Call& c) {
   Tensor& y = result(c, 0, sizes, g.dtype());
   if (!y.numel()) return;
   Tensor out = x.dtype() == g.dtype() ? y : empty(sizes, x.dtype());
-  kernels::table<kernels::InterpolateKernels>().backward[wide(x)](x.data(), out.data(), resample_shape(sizes, size, c.args + 3));
+  kernels::table<kernels::InterpolateKernels>().backward[wide(x)](x.data(), out.data(),
+                                                                  resample_shape(sizes, size, c.args + 3));
   if (out.get() != y.get()) copy_into(y, out);
 }
 
@@ -177,14 +203,15 @@ void pad_borders(Call& c) {
   Ints padding = c.args[1].as_ints();
   PadMode mode = PadMode(c.args[2].as_int());
   if (padding.size() % 2 || int(padding.size()) / 2 > t.dim() || padding.size() > 6)
-    fail(ErrorKind::Runtime, "pad: expected (left, right) for at most three of the last dimensions; got ", shape_text(padding), " for ", describe(t));
+    fail(ErrorKind::Runtime, "pad: expected (left, right) for at most three of the last dimensions; got ",
+         shape_text(padding), " for ", describe(t));
   check_padding("pad", t, padding, mode);
   Padding p = padding_of(t.sizes(), padding);
   Tensor x = contiguous(t);
   Tensor& y = result(c, 0, p.out, t.dtype());
   if (!y.numel()) return;
-  kernels::table<kernels::MovementKernels>().pad(y.data(), x.data(), batch_of(t, p), p.size.size(), p.size.data(), p.before.data(), p.after.data(),
-                                                 mode, int(item_size(t.dtype())));
+  kernels::table<kernels::MovementKernels>().pad(y.data(), x.data(), batch_of(t, p), p.size.size(), p.size.data(),
+                                                 p.before.data(), p.after.data(), mode, int(item_size(t.dtype())));
 }
 
 void pad_borders_backward(Call& c) {
@@ -196,8 +223,9 @@ void pad_borders_backward(Call& c) {
   if (!y.numel()) return;
   auto transposed = [&](const Tensor& from) {
     Tensor x = computable(from, "pad"), out = empty(sizes, x.dtype());
-    kernels::table<kernels::MovementKernels>().pad_backward(x.dtype(), out.data(), x.data(), batch_of(y, p), p.size.size(), p.size.data(),
-                                                            p.before.data(), p.after.data(), mode);
+    kernels::table<kernels::MovementKernels>().pad_backward(x.dtype(), out.data(), x.data(), batch_of(y, p),
+                                                            p.size.size(), p.size.data(), p.before.data(),
+                                                            p.after.data(), mode);
     return out;
   };
   if (!is_complex(g.dtype())) return copy_into(y, transposed(g));
