@@ -68,6 +68,9 @@ conformance: build $(VENV)/conformance ## Compare results with PyTorch's; fails 
 bench: build $(VENV)/conformance ## Measure against PyTorch, turn and turn about (ARGS= for the tool)
 	@$(PY) $(BENCH)/run.py --subject-python $(PY) --peer-python $(PY) $(ARGS)
 
+docs: build ## Write the page of operators into docs/operators.md
+	@cp $(BUILD)/generated/docs/operators.md docs/operators.md && echo "docs/operators.md"
+
 wheel: build ## Build the wheel into dist
 	@$(PIP) wheel . --no-build-isolation --no-deps -w dist -C build-dir=$(BUILD)
 

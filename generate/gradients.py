@@ -35,6 +35,7 @@ def function(row: Row, rule: Callable) -> str:
     tensors = [(i, p) for i, p in enumerate(row.params) if p.is_tensor or p.type == "Tensors"]
     for (i, p), result in zip(tensors, trace.results, strict=True):
         if result is None:
+            lines.append(f"  if (b.needed({i})) no_derivative(b, {i});")
             continue
         writer = Composer(row, trace)
         text = writer.value(result)

@@ -12,7 +12,7 @@ KINDS = {
     "Tensor": "Tensor", "Tensor?": "Tensor", "mask": "Tensor", "real": "Tensor", "operand": "Tensor",
     "operand?": "Tensor", "Tensors": "Tensors", "number": "Number",
     "number?": "Number", "int": "Int", "int?": "Int", "float": "Float", "float?": "Float", "bool": "Bool", "bool?": "Bool",
-    "ints": "Ints", "ints?": "Ints", "floats?": "Floats", "dims": "Dims", "dtype?": "DType", "str": "Text", "str?": "Text",
+    "ints": "Ints", "ints?": "Ints", "ints|str": "IntsOrText", "floats?": "Floats", "dims": "Dims", "dtype?": "DType", "str": "Text", "str?": "Text",
     "generator?": "Generator",
 }  # fmt: skip
 DTYPE_NAMES = dict(zip(DTYPES, ("Bool", "UInt8", "Int8", "Int16", "Int32", "Int64", "Float16", "BFloat16",

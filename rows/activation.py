@@ -96,8 +96,8 @@ activation("logsigmoid", "input", lambda x: m.minimum(x, 0) - m.log1p(m.exp(-m.a
 activation("hardtanh", "input, min_val: number = -1.0, max_val: number = 1.0",
     lambda x, low, high: m.minimum(m.maximum(x, low), high),
     lambda g, input, min_val, max_val: where((input > min_val) & (input < max_val), g, 0),
-    "The element, moved into the interval from `min_val` to `max_val`.", dtypes=REAL,
-    reference="np.clip(input, min_val, max_val)")
+    "The element, moved into the interval from `min_val` to `max_val`.", 
+    dtypes=REAL - {"uint8"}, reference="np.clip(input, min_val, max_val)")
 activation("hardsigmoid", "input", lambda x: m.minimum(m.maximum(x + 3, 0), 6) / 6,
     lambda g, input: where((input > -3) & (input < 3), g / 6, 0),
     "A sigmoid of three straight lines: (x + 3) / 6 between 0 and 1.", reference="np.clip(input + 3, 0, 6) / 6")

@@ -57,4 +57,6 @@ factory("randn_like", "input, *, dtype: dtype? = None, memory_format: str? = Non
 
 row("dropout", "input, p: float = 0.5, train: bool = True", ALL, cls="composite", inplace=False, method=False,
     fails="dropout(ones(2), 2.0)",
+    samples="dropout(x(3, 4), 0.5, False)",
+    reference="input",
     doc="Zeroes elements with probability p and divides the others by 1 - p while training; else the input itself.")

@@ -27,7 +27,7 @@ CLASSES = (
     "elementwise", "reduction", "view", "contraction", "indexing", "scan", "random", "movement", "creation", "kernel", "composite",
 )  # fmt: skip
 TENSOR_TYPES = ("Tensor", "Tensor?", "mask", "real", "operand", "operand?")  # operand: a tensor or a Python number
-TYPES = (*TENSOR_TYPES, "Tensors", "number", "number?", "int", "int?", "float", "float?", "bool", "bool?", "ints", "ints?",
+TYPES = (*TENSOR_TYPES, "Tensors", "number", "number?", "int", "int?", "float", "float?", "bool", "bool?", "ints", "ints?", "ints|str",
          "floats?", "dims", "dtype?", "str", "str?", "generator?", "device?", "memory_format?")  # fmt: skip
 REQUIRED = inspect.Parameter.empty
 
@@ -100,8 +100,9 @@ class Row:
     inplace: bool = True
     namespace: str = ""
     domain: tuple | None = None  # (low, high) for each operand: where sample inputs avoid kinks and poles
-    samples: tuple[str, ...] = ()
+    samples: tuple[str, ...] = ()  # calls to try, in the words of tests/rows/sampling.py
     fails: tuple[str, ...] = ()
+    by_layout: bool = False  # the result depends on how the input lies in memory: tests give it contiguous inputs only
     reference: str | Callable | None = None
     tolerance: dict | None = None
     doc: str = ""

@@ -1,5 +1,6 @@
 // The door: layers that are active, then the primitive itself, then autograd's record.
 #include "dispatch/door.h"
+#include <cctype>
 #include "tensor/copy.h"
 
 namespace flambeau {
@@ -57,6 +58,39 @@ void fill_given(Call& c) {
   }
 }
 
+bool mentions(const std::string& text, std::string_view name) {
+  auto in_word = [](char ch) { return std::isalnum(static_cast<unsigned char>(ch)) || ch == '_'; };
+  for (size_t at = text.find(name); at != std::string::npos; at = text.find(name, at + 1)) {
+    size_t end = at + name.size();
+    if ((at == 0 || !in_word(text[at - 1])) && (end == text.size() || !in_word(text[end]) || (text[end] == '_' && (end + 1 == text.size() || !in_word(text[end + 1])))))
+      return true;
+  }
+  return false;
+}
+
+// An error on its way out, with a line that names the operation and its operands if the entry wrote none.
+[[noreturn, gnu::cold, gnu::noinline]] void complete_error(const Call& c, const Error& e) {
+  const Primitive& p = c.primitive;
+  std::string text = e.what(), name = str(p.name, c.in_place ? "_" : "");
+  if (size_t at = text.find("\nbroadcast: "); at != std::string::npos) {
+    text.replace(at + 1, 9, name);
+  } else if (!mentions(text, p.name) && (p.function || p.method || *p.space || text.find('\n') == std::string::npos)) {
+    text += "\n" + name + ": got ";
+    int last = p.param_count;
+    while (last > 1 && c.args[last - 1].none()) last--;
+    for (int i = 0; i < last; i++) text += (i ? ", " : "") + describe(c.args[i]);
+  }
+  throw Error(e.kind, text);
+}
+
+void run(Call& c) {
+  try {
+    c.primitive.run(c);
+  } catch (const Error& e) {
+    complete_error(c, e);
+  }
+}
+
 }  // namespace
 
 Tensor& result(Call& c, int i, Ints sizes, DType dtype) {
@@ -78,7 +112,7 @@ Tensor& result(Call& c, int i, Ints sizes, DType dtype) {
 void call(const Primitive& p, Value* args, Tensor* results) {
   Call c{p, args};
   if (p.cls == Class::Composite) {  // only what it calls is seen
-    p.run(c);
+    run(c);
     results[0] = std::move(c.results[0]);
     return;
   }
@@ -86,7 +120,7 @@ void call(const Primitive& p, Value* args, Tensor* results) {
   Seen seen = look(p, args);
   if (uint8_t keys = (seen.keys | state.keys) & ~state.excluded) [[unlikely]]
     return layers.transform(keys, p, args, results, false, false);
-  p.run(c);
+  run(c);
   if (p.cls == Class::View) layers.mark_view(c.results[0], c.tensor(0));
   if (seen.grad && state.grad_enabled && p.differentiable) layers.record(c);
   for (int i = 0; i < p.result_count; i++) results[i] = std::move(c.results[i]);
@@ -107,7 +141,7 @@ void call_out(const Primitive& p, Value* args, Tensor* out) {
   c.stash = stash;
   c.given = true;
   for (int i = 0; i < p.result_count; i++) c.results[i] = out[i];
-  p.run(c);
+  run(c);
   fill_given(c);
   for (int i = 0; i < p.result_count; i++) {
     if (out[i]) bump_version(out[i].get());
@@ -134,7 +168,7 @@ Tensor call_in_place(const Primitive& p, Value* args) {
   if (record || target->inference) layers.check_in_place(p, target);
   record = record && p.differentiable && layers.any_requires_grad(p, args);
   if (record) layers.prepare_in_place(c, original);
-  p.run(c);
+  run(c);
   fill_given(c);
   bump_version(target.get());
   if (record) layers.record_in_place(c, original);

@@ -12,7 +12,7 @@ inline constexpr int kMaxResults = 4;
 inline constexpr int kMaxParams = 24;
 
 enum class Class : uint8_t { Elementwise, Reduction, View, Contraction, Indexing, Scan, Random, Movement, Creation, Kernel, Composite };
-enum class ParamType : uint8_t { Tensor, Tensors, Number, Int, Float, Bool, Ints, Dims, DType, Text, Generator, Floats };
+enum class ParamType : uint8_t { Tensor, Tensors, Number, Int, Float, Bool, Ints, IntsOrText, Dims, DType, Text, Generator, Floats };
 enum class Promote : uint8_t { Common, Float, None };
 enum class ResultType : uint8_t { Same, Bool, Real, Complex, Fixed };
 

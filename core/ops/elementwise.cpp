@@ -1,6 +1,7 @@
 // Elementwise rows: compute type, result geometry, the fast path for flat operands, and the fused backward step.
 #include "ops/elementwise.h"
 #include <cstring>
+#include "dispatch/gradient.h"
 #include "base/parallel.h"
 #include "tensor/copy.h"
 
@@ -341,6 +342,7 @@ void fused_elementwise_vjp(Backward& b) {
   int outputs[kMaxParams], output_count = 0;
   for (int i = 0; i < e.operands; i++)
     if (e.loops->cotangents >> i & 1) outputs[output_count++] = i;
+    else if (b.needed(i)) no_derivative(b, i);
   Tensor results[kMaxParams];
   for (int r = 0; r < output_count; r++) {
     results[r] = g.contiguous() || !dense(g) ? empty(g.sizes(), compute) : empty_strided(g.sizes(), g.strides(), compute);

@@ -281,6 +281,7 @@ void sum_to_size(Call& c) {
   }
   if (!ok) fail(ErrorKind::Runtime, "size {", text_of(size), "} is not expandable to size {", text_of(t.sizes()), "}.");
   Tensor summed = dims.empty() ? clone_data(t) : ops::cast(ops::sum(t, dims, true), t.dtype());
+  if (!summed.contiguous()) summed = contiguous(summed);  // a copy keeps the order of strides
   c.results[0] = make_view(summed, size, contiguous_strides(size), 0);
 }
 

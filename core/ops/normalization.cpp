@@ -119,9 +119,10 @@ void group_norm_kernel(Call& c) {
 
 void batch_norm_kernel(Call& c) {
   const Tensor& t = c.tensor(0);
-  if (t.dim() < 1) fail(ErrorKind::Runtime, "batch_norm: expected an input with channels; got ", describe(t));
+  if (t.dim() < 2)
+    fail(ErrorKind::Index, "Dimension out of range (expected to be in range of [-1, 0], but got 1)\nbatch_norm: expected an input (n, c, ...); got ",
+         describe(t));
   Dims sizes(t.sizes());
-  if (t.dim() == 1) sizes = Dims{1, t.size(0)};
   int64_t channels = sizes[1];
   static constexpr const char* names[] = {"", "weight", "bias", "running_mean", "running_var"};
   for (int i = 1; i <= 4; i++)

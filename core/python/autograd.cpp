@@ -197,7 +197,7 @@ struct FunctionNode final : Node {
     // Saved outputs are kept without their history, which is this node: it is theirs again while backward runs.
     Object self(create_graph ? wrap_node(this) : Py_NewRef(Py_None));
     ok(PyObject_SetAttrString(context, "_node", self.get()));
-    Object result(PyObject_CallMethod(context, "_run_backward", "O", list.get()));
+    Object result(PyObject_CallMethod(context, "_run_backward", "(O)", list.get()));
     if (PyObject* type = nullptr, *value = nullptr, *trace = nullptr; true) {
       PyErr_Fetch(&type, &value, &trace);
       PyObject_SetAttrString(context, "_node", Py_None);

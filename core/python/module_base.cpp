@@ -1,6 +1,7 @@
 // The base of nn.Module: attribute reads that find parameters, buffers and submodules without a Python frame, and calls
 // that go straight to forward while no hook is registered.
 #include "python/python.h"
+#include <vector>
 
 namespace flambeau::python {
 
@@ -107,8 +108,7 @@ PyObject* slow_call(PyObject* self, PyObject* const* args, Py_ssize_t count, PyO
   return PyObject_CallFunctionObjArgs(call_with_hooks, self, positional.get(), keywords.get(), nullptr);
 }
 
-PyObject* module_vectorcall(PyObject* self, PyObject* const* args, size_t flags, PyObject* names) {
-  Py_ssize_t count = PyVectorcall_NARGS(flags);
+PyObject* run(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
   PyObject* state = dict_of(self);
   PyObject* result;
   if (Py_EnterRecursiveCall(" while calling a module")) return nullptr;
@@ -133,6 +133,34 @@ PyObject* module_vectorcall(PyObject* self, PyObject* const* args, size_t flags,
   return result;
 }
 
+// What super().__call__ means, and the slot of classes that define no __call__.
+PyObject* module_tp_call(PyObject* self, PyObject* args, PyObject* kwargs) {
+  Py_ssize_t count = PyTuple_GET_SIZE(args), named = kwargs ? PyDict_GET_SIZE(kwargs) : 0;
+  if (!named) return run(self, PySequence_Fast_ITEMS(args), count, nullptr);
+  std::vector<PyObject*> all(PySequence_Fast_ITEMS(args), PySequence_Fast_ITEMS(args) + count);
+  Object names(PyTuple_New(named));
+  if (!names) return nullptr;
+  PyObject *key, *value;
+  for (Py_ssize_t place = 0, k = 0; PyDict_Next(kwargs, &place, &key, &value); k++) {
+    PyTuple_SET_ITEM(names.get(), k, Py_NewRef(key));
+    all.push_back(value);
+  }
+  return run(self, all.data(), count, names.get());
+}
+
+// A __call__ assigned to the class later changes tp_call alone, so the fast way looks there first.
+PyObject* module_vectorcall(PyObject* self, PyObject* const* args, size_t flags, PyObject* names) {
+  Py_ssize_t count = PyVectorcall_NARGS(flags);
+  ternaryfunc call = Py_TYPE(self)->tp_call;
+  if (call == module_tp_call) return run(self, args, count, names);
+  Object positional(PyTuple_New(count)), keywords(names ? PyDict_New() : nullptr);
+  if (!positional || (names && !keywords)) return nullptr;
+  for (Py_ssize_t i = 0; i < count; i++) PyTuple_SET_ITEM(positional.get(), i, Py_NewRef(args[i]));
+  for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); i++)
+    if (PyDict_SetItem(keywords.get(), PyTuple_GET_ITEM(names, i), args[count + i]) < 0) return nullptr;
+  return call(self, positional.get(), keywords.get());
+}
+
 PyObject* module_new(PyTypeObject* type, PyObject*, PyObject*) {
   PyObject* self = type->tp_alloc(type, 0);
   if (self) reinterpret_cast<ModuleObject*>(self)->vectorcall = module_vectorcall;
@@ -140,8 +168,7 @@ PyObject* module_new(PyTypeObject* type, PyObject*, PyObject*) {
 }
 
 int module_traverse(PyObject* self, visitproc visit, void* arg) {
-  Py_VISIT(dict_of(self));
-  if (PyType_HasFeature(Py_TYPE(self), Py_TPFLAGS_HEAPTYPE)) Py_VISIT(Py_TYPE(self));
+  Py_VISIT(dict_of(self));  // the class is visited by the traverse function that every subclass gets
   return 0;
 }
 int module_clear(PyObject* self) {
@@ -163,7 +190,7 @@ PyObject* init_subclass(PyObject* cls, PyObject*, PyObject*) {
   bool plain = getattribute == object_getattribute || (getattribute && Py_TYPE(getattribute) == &PyWrapperDescr_Type);
   if (_PyType_Lookup(type, str_getattr) == own_getattr && plain) type->tp_getattro = module_getattro;
   if (_PyType_Lookup(type, str_call) == own_call) {
-    type->tp_call = PyVectorcall_Call;
+    type->tp_call = module_tp_call;
     type->tp_vectorcall_offset = offsetof(ModuleObject, vectorcall);
     type->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL;
   }
@@ -213,7 +240,7 @@ int add_module_base(PyObject* module) {
   t.tp_vectorcall_offset = offsetof(ModuleObject, vectorcall);
   t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL;
   t.tp_new = module_new;
-  t.tp_call = PyVectorcall_Call;
+  t.tp_call = module_tp_call;
   t.tp_getattro = module_getattro;
   t.tp_setattro = PyObject_GenericSetAttr;
   t.tp_dealloc = module_dealloc;

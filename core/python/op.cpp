@@ -161,6 +161,14 @@ Value read(const Primitive& p, int i, PyObject* o, Room& room) {
       return v;
     }
     case ParamType::Floats: return read_floats(p, i, o, room);
+    case ParamType::IntsOrText:
+      if (PyUnicode_Check(o)) {
+        Py_ssize_t n;
+        const char* text = PyUnicode_AsUTF8AndSize(o, &n);
+        if (!text) throw PythonError();
+        return Value(std::string_view(text, size_t(n)));
+      }
+      [[fallthrough]];
     case ParamType::Ints:
     case ParamType::Dims: return read_ints(p, i, o, room);
     case ParamType::DType:
@@ -285,6 +293,19 @@ void parse(const Primitive& p, PyObject* const* args, Py_ssize_t count, PyObject
   }
 }
 
+// PyTorch's text form of structured results: a field on each line.
+PyObject* structured_repr(PyObject* o) {
+  PyObject* names = PyDict_GetItemString(Py_TYPE(o)->tp_dict, "__match_args__");
+  std::string text = str(Py_TYPE(o)->tp_name, "(");
+  for (Py_ssize_t i = 0; i < Py_SIZE(o); i++) {
+    Object value(PyObject_Repr(PyStructSequence_GET_ITEM(o, i)));
+    const char* shown = value ? PyUnicode_AsUTF8(value.get()) : nullptr;
+    if (!shown) return nullptr;
+    text += str(i ? ",\n" : "\n", names ? PyUnicode_AsUTF8(PyTuple_GET_ITEM(names, i)) : "", "=", shown);
+  }
+  return PyUnicode_FromString((text + ")").c_str());
+}
+
 PyObject* structured(OpObject* op, Tensor* results, int count) {
   const Primitive& p = *op->primitive;
   if (!op->result_type) {
@@ -295,6 +316,7 @@ PyObject* structured(OpObject* op, Tensor* results, int count) {
     type_names.push_back(str("torch.return_types.", p.name));
     PyStructSequence_Desc desc{type_names.back().c_str(), p.doc, fields.data(), count};
     op->result_type = ok(reinterpret_cast<PyObject*>(PyStructSequence_NewType(&desc)));
+    reinterpret_cast<PyTypeObject*>(op->result_type)->tp_repr = structured_repr;
   }
   PyObject* tuple = ok(PyStructSequence_New(reinterpret_cast<PyTypeObject*>(op->result_type)));
   for (int i = 0; i < count; i++) PyStructSequence_SET_ITEM(tuple, i, wrap(std::move(results[i])));

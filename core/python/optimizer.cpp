@@ -1,8 +1,10 @@
 // One call per optimizer step: reads parameters, gradients and state from Python's lists and hands them to the kernels.
+#include <cmath>
 #include <string_view>
 #include <vector>
 #include "kernels/cpu/optimizer.h"
 #include "python/python.h"
+#include "tensor/copy.h"
 
 namespace flambeau::python {
 namespace {
@@ -193,9 +195,61 @@ PyObject* py_zero_grad(PyObject*, PyObject* params) {
   });
 }
 
+// The gradients of tensors as the kernels take them; false where some gradient is not covered.
+bool gradients(PyObject* params, std::vector<Parameter>& list, DType& dtype) {
+  Object items(ok(PySequence_Fast(params, "expected a list of tensors")));
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(items.get()); i++) {
+    PyObject* o = PySequence_Fast_GET_ITEM(items.get(), i);
+    if (!is_tensor(o)) return false;
+    TensorBody* t = body_of(o);
+    if (t->grad_fn) return false;  // a non-leaf keeps its gradient elsewhere
+    TensorBody* g = t->extra ? t->extra->grad.get() : nullptr;
+    if (!g) continue;
+    if ((g->dtype != DType::Float32 && g->dtype != DType::Float64) || !g->contiguous || g->keys || g->grad_fn) return false;
+    if (!list.empty() && g->dtype != dtype) return false;
+    dtype = g->dtype;
+    list.push_back({.value = nullptr, .grad = g->data, .size = g->numel});
+  }
+  return true;
+}
+
+// grad_norm(params): the Euclidean norm of all gradients as one vector, or None where they are not covered.
+PyObject* py_grad_norm(PyObject*, PyObject* params) {
+  return guarded([&]() -> PyObject* {
+    std::vector<Parameter> list;
+    DType dtype = DType::Float32;
+    if (!gradients(params, list, dtype) || list.empty()) Py_RETURN_NONE;
+    double squares = kernel().sum_of_squares[dtype == DType::Float64](list.data(), int64_t(list.size()));
+    Tensor norm = empty(Ints(), dtype);
+    store_number(norm.data(), dtype, {std::sqrt(squares), 0});
+    return wrap(norm);
+  });
+}
+
+// scale_grads(params, factor) -> bool: multiplies all gradients in place; False, with nothing done, where not covered.
+PyObject* py_scale_grads(PyObject*, PyObject* const* args, Py_ssize_t count) {
+  return guarded([&]() -> PyObject* {
+    if (count != 2) raise(PyExc_TypeError, "scale_grads: expected tensors and a factor");
+    double factor = PyFloat_AsDouble(args[1]);
+    if (PyErr_Occurred()) throw PythonError();
+    std::vector<Parameter> list;
+    DType dtype = DType::Float32;
+    if (!gradients(args[0], list, dtype)) Py_RETURN_FALSE;
+    if (!list.empty()) kernel().scale_gradients[dtype == DType::Float64](list.data(), int64_t(list.size()), factor);
+    Object items(ok(PySequence_Fast(args[0], "")));
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(items.get()); i++) {
+      TensorBody* t = body_of(PySequence_Fast_GET_ITEM(items.get(), i));
+      if (t->extra && t->extra->grad) bump_version(t->extra->grad.get());
+    }
+    Py_RETURN_TRUE;
+  });
+}
+
 PyMethodDef functions[] = {
     {"optimizer_step", method(py_optimizer_step), METH_FASTCALL,
      "Updates parameters by a rule; False where it is not covered."},
+    {"grad_norm", py_grad_norm, METH_O, "The norm of all gradients, or None where it is not covered."},
+    {"scale_grads", method(py_scale_grads), METH_FASTCALL, "Multiplies all gradients; False where it is not covered."},
     {"zero_grad", py_zero_grad, METH_O, "Forgets the gradients of tensors."},
     {},
 };

@@ -109,7 +109,7 @@ class UninitializedTensorMixin:
     _allowed_methods = (
         "__hash__", "size", "copy_", "is_complex", "is_floating_point", "half", "float", "double", "char", "short",
         "int", "long", "cuda", "cpu", "to", "get_device", "_has_compatible_shallow_copy_type", "_is_view",
-        "requires_grad_", "bfloat16", "type", "share_memory_", "numel",
+        "requires_grad_", "bfloat16", "cast", "type", "share_memory_", "numel",
     )
 
     def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:

@@ -4,6 +4,8 @@ A stated sample is a call as a string, "gather(x(3, 4), 1, whole(4, 3, 2))". Its
 
 - x(*sizes, low=, high=): an operand of the type under test, within the row's domain unless bounds are given;
 - whole(end, *sizes), distinct(end): int64 positions below `end`, drawn or permuted; mask(*sizes): bool;
+- fixed(...): like x, but no gradient is asked for; ascending(array): sorted along its last dimension;
+- real: whether the type under test is not complex; float32, int64, ...: the types themselves;
 - n: 1, or more where a test needs enough elements for several threads.
 """
 
@@ -17,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from rows.row import BOOL, COMPLEX, FLOAT, INTEGRAL, Param, Row
+import flambeau
+from rows.row import BOOL, COMPLEX, DTYPES, FLOAT, INTEGRAL, Param, Row
 
 HALF = ("float16", "bfloat16")
 PLAIN = (-2.0, 2.0)
@@ -25,6 +28,10 @@ PLAIN = (-2.0, 2.0)
 
 class Typed(np.ndarray):
     """An array of the type under test; a plain array keeps its own type."""
+
+
+class Fixed(Typed):
+    """One that no gradient is asked for."""
 
 
 def array_of(values: Any, dtype: str) -> Typed:
@@ -155,7 +162,8 @@ def samples(row: Row, dtype: str, *, n: int = 1, empty: bool = True) -> list[dic
     for text in row.samples:
         make = maker()
         words = {"x": make.x, "whole": make.whole, "distinct": make.distinct, "mask": make.mask, "n": n}
-        words |= {"rng": make.rng, "inf": math.inf}
+        words |= {"fixed": lambda *s, **o: make.x(*s, **o).view(Fixed), "ascending": lambda a: np.sort(a), "real": dtype not in COMPLEX}
+        words |= {name: getattr(flambeau, name) for name in DTYPES}
         made.append(eval(text, words | {row.name: lambda *args, **options: bind(row, *args, **options)}))
     if row.samples:
         return made
@@ -174,6 +182,9 @@ def small(row: Row, dtype: str) -> list[dict[str, Any]]:
     if row.cls == "elementwise" and not row.samples:
         seeds = iter(range(1000))
         return list(elementwise_samples(row, lambda: Maker(row, dtype, 1, next(seeds)), ((), (4,), ((2, 3), (3,)))))
+    if row.cls in ("reduction", "scan") and not row.samples:
+        seeds = iter(range(1000))
+        return list(folding_samples(row, lambda: Maker(row, dtype, 1, next(seeds)), ((3, 4), (2, 3, 2), (5,))))
     return samples(row, dtype, empty=False)
 
 

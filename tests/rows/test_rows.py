@@ -14,10 +14,11 @@ import pytest
 
 import flambeau
 from flambeau import _C
+from generate.trace import trace_gradient
 from rows import all_rows
 from rows.row import FLOAT, Row
 
-from .sampling import HALF, Maker, Typed, dtypes_of, samples, small
+from .sampling import HALF, Fixed, Maker, Typed, dtypes_of, samples, small
 from .trying import LAYOUTS, call, close, in_place, namespace, numbers, on, operation, reference, results, same, tensors
 
 ROWS = all_rows()
@@ -35,6 +36,10 @@ def test_every_row_can_be_tried():
     assert [row.place + " " + row.name for row in ROWS if row.name not in tried and row.cls not in WAYS] == []
 
 
+def layouts_of(row: Row) -> list:
+    return [("contiguous", LAYOUTS["contiguous"])] if row.by_layout else list(LAYOUTS.items())
+
+
 # ---- forward ----
 
 
@@ -43,7 +48,7 @@ def test_forward(row):
     for dtype in dtypes_of(row):
         for number, sample in enumerate(samples(row, dtype)):
             want = reference(row, sample, dtype)
-            for name, layout in LAYOUTS.items():
+            for name, layout in layouts_of(row):
                 got = results(call(row, tensors(sample, dtype, layout)))
                 for g, w in zip(got, want, strict=True):
                     close(row, g, w, dtype, f"{row.name}, {dtype}, sample {number}, {name}")
@@ -55,7 +60,7 @@ def test_layouts(row):
     for dtype in dtypes_of(row):
         for number, sample in enumerate(samples(row, dtype)):
             expected = results(call(row, tensors(sample, dtype)))
-            for name, layout in LAYOUTS.items():
+            for name, layout in layouts_of(row):
                 for g, w in zip(results(call(row, tensors(sample, dtype, layout))), expected, strict=True):
                     close(row, g, numbers(w), dtype, f"{row.name}, {dtype}, sample {number}, {name}")
 
@@ -98,17 +103,27 @@ def test_numbers_as_operands(row):
 
 
 def differentiable(row: Row) -> bool:
-    return (row.grad is not None or bool(row.vjp)) and "float64" in row.dtypes
+    return (row.grad is not None or bool(row.vjp) or row.cls == "composite") and not row.dtypes.isdisjoint(("float64", "complex128"))
 
 
-def leaves(given: dict, dtype: str) -> list:
-    """The operands of the type under test, those in lists included."""
+def leaves(row: Row, sample: dict, given: dict) -> list:
+    """The operands of the type under test, those in lists included, but for those that the row gives no gradient."""
     found = []
-    for value in given.values():
-        for t in value if isinstance(value, list) else [value]:
-            if isinstance(t, flambeau.Tensor) and str(t.dtype).endswith(dtype):
-                found.append(t)
+    for name, value in sample.items():
+        if name in without_gradient(row):
+            continue
+        pairs = zip(value, given[name]) if isinstance(value, list) else [(value, given[name])]
+        found += [t.requires_grad_() for v, t in pairs if isinstance(v, Typed) and not isinstance(v, Fixed)]
     return found
+
+
+def without_gradient(row: Row) -> set[str]:
+    """Parameters for which the gradient says None: masks, positions, and what has no known derivative."""
+    if row.grad is None:
+        return set()
+    given = trace_gradient(row, {r.name: r for r in ROWS}, inline=False).results
+    tensors_ = [p for p in row.params if p.is_tensor or p.type == "Tensors"]
+    return {p.name for p, result in zip(tensors_, given) if result is None}
 
 
 def floating(outputs: list) -> list:
@@ -175,7 +190,7 @@ def graded_cases(row: Row):
             continue
         for number, sample in enumerate(small(row, dtype)):
             given = tensors(sample, dtype)
-            inputs = [t.requires_grad_() for t in leaves(given, dtype)]
+            inputs = leaves(row, sample, given)
             if not inputs or sum(t.numel() for t in inputs) > 400:
                 continue
             yield f"{row.name}, {dtype}, sample {number}", given, inputs
@@ -244,6 +259,20 @@ def test_forward_mode(row):
         assert math.isclose(inner(list(forward), weights), reverse, rel_tol=1e-9, abs_tol=1e-9), note
 
 
+@each([row for row in GRADED if row.cls == "elementwise" and without_gradient(row)])
+def test_missing_derivatives(row):
+    """An operand without a known derivative is refused, not given a silent zero."""
+    dtype = "float64" if "float64" in row.dtypes else "complex128"
+    sample = small(row, dtype)[1]
+    for p in row.tensors:
+        if p.name not in without_gradient(row) or p.type == "mask":
+            continue
+        given = tensors(sample, dtype)
+        given[p.name].requires_grad_()
+        with pytest.raises(RuntimeError, match="derivative.*not implemented"):
+            call(row, given).sum().backward()
+
+
 # ---- failing samples ----
 
 
@@ -264,7 +293,9 @@ def test_failing_samples(row):
             eval(text, {"_ops": namespace, **vars(flambeau)})
         message = str(raised.value)
         words = {row.name, *(alias.rpartition(".")[2] for alias in row.aliases)}
-        assert any(re.search(rf"\b{word}_?\b", message) for word in words), f"{text} says {message!r}"
+        named = any(re.search(rf"\b{word}_?\b", message) for word in words)
+        inner = not (row.function or row.method) and re.search(r"^\w+(\(\)|): ?(expected|got)", message, re.MULTILINE)
+        assert named or inner, f"{text} says {message!r}"
 
 
 # ---- out= and in place ----
@@ -325,7 +356,7 @@ def test_threads(row):
             for threads in (1, 2, 4):
                 flambeau.set_num_threads(threads)
                 given = tensors(sample, dtype)
-                inputs = [t.requires_grad_() for t in leaves(given, dtype)] if differentiable(row) and dtype == "float32" else []
+                inputs = leaves(row, sample, given) if differentiable(row) and dtype == "float32" else []
                 outputs = results(call(row, given))
                 graded = [t for t in floating(outputs) if t.requires_grad]
                 if graded:

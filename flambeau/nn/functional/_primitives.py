@@ -1,6 +1,6 @@
 """The primitives this package stands on.
 
-Functions that PyTorch shows as ``torch.NAME`` are reached as ``flambeau.NAME``: relu, celu, selu, threshold,
+Functions that PyTorch shows as ``torch.NAME`` are reached as ``flambeau.NAME``: relu, celu, selu,
 hardshrink, softmax, log_softmax, layer_norm, group_norm, batch_norm, rms_norm, conv1d/2d/3d, conv_transpose1d/2d/3d,
 embedding, dropout, max_pool1d/2d/3d, max_pool1d_with_indices, avg_pool1d, adaptive_avg_pool1d, adaptive_max_pool1d,
 constant_pad_nd, ctc_loss, and arithmetic, reductions and indexing in general (with in-place twins where they are
@@ -11,9 +11,9 @@ Those that only ``torch.nn.functional`` shows are reached through ``flambeau._C.
     name and schema                                                                        class
     elu(input, alpha=1, scale=1, input_scale=1), leaky_relu(input, negative_slope=0.01),
     hardtanh(input, min_val=-1, max_val=1), hardsigmoid(input), hardswish(input),
-    silu(input), mish(input), gelu(input, *, approximate="none"), log_sigmoid(input),
+    silu(input), mish(input), gelu(input), gelu_tanh(input), logsigmoid(input),
     softplus(input, beta=1, threshold=20), softshrink(input, lambd=0.5),
-    relu6(input)                                                                           elementwise, with NAME_ twins
+    relu6(input), threshold(input, threshold, value)                                                                           elementwise, with NAME_ twins
     linear(input, weight, bias=None)                                                       contraction
     scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0,
         is_causal=False, scale=None, enable_gqa=False)                                     kernel
@@ -52,13 +52,12 @@ if TYPE_CHECKING:
 DIRECT: dict[str, tuple[bool, str]] = {
     **{name: (False, name) for name in (
         "adaptive_avg_pool1d", "avg_pool1d", "celu_", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
-        "conv_transpose2d", "conv_transpose3d", "hardshrink", "relu_", "selu_", "threshold_",
+        "conv_transpose2d", "conv_transpose3d", "hardshrink", "relu_", "selu_",
     )},
     **{name: (True, name) for name in (
-        "avg_pool2d", "avg_pool3d", "elu_", "gelu", "hardtanh_", "leaky_relu_", "linear",
-        "scaled_dot_product_attention", "softplus", "softshrink",
+        "avg_pool2d", "avg_pool3d", "elu_", "hardtanh_", "leaky_relu_", "linear", "logsigmoid",
+        "scaled_dot_product_attention", "softplus", "softshrink", "threshold_",
     )},
-    "logsigmoid": (True, "log_sigmoid"),
 }
 
 

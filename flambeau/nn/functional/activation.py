@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from flambeau import Tensor
 
 __all__ = [
-    "celu", "elu", "glu", "gumbel_softmax", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax",
+    "celu", "elu", "gelu", "glu", "gumbel_softmax", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax",
     "mish", "prelu", "relu", "relu6", "rrelu", "rrelu_", "selu", "sigmoid", "silu", "softmax", "softmin", "softsign",
     "tanh", "tanhshrink", "threshold",
 ]
@@ -82,11 +82,26 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
     return _C._nn.mish_(input) if inplace else _C._nn.mish(input)
 
 
+def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
+    """``x`` times the probability that a normal number is below ``x``.
+
+    With ``approximate="tanh"`` the probability is that of a cheaper formula (Hendrycks and Gimpel 2016).
+
+    Raises:
+        RuntimeError: if ``approximate`` is neither ``"none"`` nor ``"tanh"``.
+    """
+    if approximate == "none":
+        return _C._nn.gelu(input)
+    if approximate != "tanh":
+        raise RuntimeError(
+            f"approximate argument must be either none or tanh.\ngelu: expected none or tanh; got {approximate!r}"
+        )
+    return _C._nn.gelu_tanh(input)
+
+
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """``x`` where it is above ``threshold``, ``value`` elsewhere."""
-    if inplace:
-        return flambeau.threshold_(input, threshold, value)
-    return flambeau.threshold(input, threshold, value)
+    return (_C._nn.threshold_ if inplace else _C._nn.threshold)(input, threshold, value)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:

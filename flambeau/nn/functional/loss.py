@@ -6,6 +6,7 @@ import math
 
 import flambeau
 from flambeau import _C
+from flambeau._composites.slices import per_slice
 
 from .. import _reduction as _Reduction
 from .distance import pairwise_distance
@@ -256,6 +257,7 @@ def linear_cross_entropy(
     )
 
 
+@per_slice
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -300,7 +302,7 @@ def binary_cross_entropy_with_logits(
     reduction = _legacy(size_average, reduce, reduction)
     if target.size() != input.size():
         raise ValueError(f"Target size ({target.size()}) must be the same as input size ({input.size()})")
-    log_probability = _C._nn.log_sigmoid(input)
+    log_probability = _C._nn.logsigmoid(input)
     if pos_weight is None:
         loss = (1 - target) * input - log_probability
     else:
@@ -390,6 +392,7 @@ def hinge_embedding_loss(
     return _reduce(hinge + flambeau.where(target != -1, input, zero), reduction)
 
 
+@per_slice
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -448,7 +451,7 @@ def multilabel_soft_margin_loss(
 ) -> Tensor:
     """Binary cross entropy of ``sigmoid(input)``, averaged over the classes (the last dimension)."""
     reduction = _legacy(size_average, reduce, reduction)
-    loss = -(target * _C._nn.log_sigmoid(input) + (1 - target) * _C._nn.log_sigmoid(-input))
+    loss = -(target * _C._nn.logsigmoid(input) + (1 - target) * _C._nn.logsigmoid(-input))
     if weight is not None:
         loss = loss * weight
     return _reduce(loss.mean(-1), reduction)
@@ -508,6 +511,7 @@ def margin_ranking_loss(
     return _reduce((-target * (input1 - input2) + margin).clamp_min(0), reduction)
 
 
+@per_slice
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,

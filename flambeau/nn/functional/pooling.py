@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import flambeau
 from flambeau import _C
+from flambeau._composites.slices import per_slice
 
 from .activation import relu
 
@@ -243,14 +244,10 @@ def _unpool(
             f"Expected shape of indices to be same as that of the input tensor ({list(input.shape)}) but got indices "
             f"tensor with shape: {list(indices.shape)}"
         )
-    lead = list(input.shape[:-count])
-    elements = _product(size)
-    if indices.numel() and not bool(((indices >= 0) & (indices < elements)).all()):
-        raise RuntimeError(f"Found an invalid max index: expected values in [0, {elements}) for output size {size}")
-    planes = flambeau.zeros(lead + [elements], dtype=input.dtype, device=input.device)
-    return planes.scatter(-1, indices.reshape(lead + [-1]), input.reshape(lead + [-1])).reshape(lead + size)
+    return _C._nn.max_unpool(input, indices, list(input.shape[:-count]) + size, count)
 
 
+@per_slice
 def max_unpool1d(
     input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
 ) -> Tensor:
@@ -258,6 +255,7 @@ def max_unpool1d(
     return _unpool(input, indices, kernel_size, stride, padding, output_size, 1)
 
 
+@per_slice
 def max_unpool2d(
     input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
 ) -> Tensor:
@@ -265,6 +263,7 @@ def max_unpool2d(
     return _unpool(input, indices, kernel_size, stride, padding, output_size, 2)
 
 
+@per_slice
 def max_unpool3d(
     input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
 ) -> Tensor:

@@ -1,6 +1,7 @@
 """Recurrent networks: single steps, and whole sequences of several layers and both directions.
 
-The products with the input are done for all steps at once; only what depends on the step before goes step by step.
+The products with the input are done for all steps at once; only what depends on the step before goes step by step: in
+the core for float32 and float64, in the compositions below for projections and the other types.
 Weights come as PyTorch orders them: per layer and direction ``w_ih, w_hh[, b_ih, b_hh][, w_hr]``.
 """
 
@@ -73,6 +74,21 @@ def _tanh_step(gates: Tensor, state: Any, w_hh: Tensor, b_hh: Any, w_hr: Any) ->
 
 def _relu_step(gates: Tensor, state: Any, w_hh: Tensor, b_hh: Any, w_hr: Any) -> Any:
     return (flambeau.relu(gates + _C._nn.linear(state[0], w_hh, b_hh)),)
+
+
+def _run_layer(
+    step: Any, gates: Tensor, sizes: list[int] | None, state: Any, w_hh: Tensor, b_hh: Any, backward: bool
+) -> Any:
+    """All steps of one direction in one call of the core."""
+    rows = sizes if sizes is not None else ()
+    if step is _lstm_step:
+        output, hidden, cell, _ = _C._nn.lstm_layer(gates, *state, w_hh, b_hh, rows, backward)
+        return output, (hidden, cell)
+    if step is _gru_step:
+        output, hidden, _ = _C._nn.gru_layer(gates, *state, w_hh, b_hh, rows, backward)
+    else:
+        output, hidden, _ = _C._nn.rnn_layer(gates, *state, w_hh, b_hh, rows, backward, step is _relu_step)
+    return output, (hidden,)
 
 
 def _run_padded(step: Any, gates: Tensor, state: Any, w_hh: Tensor, b_hh: Any, w_hr: Any, backward: bool) -> Any:
@@ -150,7 +166,9 @@ def _sequence(
             gates = _C._nn.linear(input, w_ih, b_ih)
             start = tuple(part[number] for part in state)
             backward = direction == 1
-            if sizes is None:
+            if w_hr is None and gates.dtype in (flambeau.float32, flambeau.float64):
+                output, final = _run_layer(step, gates, sizes, start, w_hh, b_hh, backward)
+            elif sizes is None:
                 output, final = _run_padded(step, gates, start, w_hh, b_hh, w_hr, backward)
             else:
                 output, final = _run_packed(step, gates, sizes, start, w_hh, b_hh, w_hr, backward)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import flambeau
 
 TYPE_CHECKING = False
@@ -16,6 +18,14 @@ __all__ = ["clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_
 
 def _listed(parameters: Any) -> list[Any]:
     return [parameters] if isinstance(parameters, flambeau.Tensor) else list(parameters)
+
+
+def _raise_nonfinite(norm_type: float) -> None:
+    raise RuntimeError(
+        f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
+        "clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
+        "`error_if_nonfinite=False`"
+    )
 
 
 def get_total_norm(
@@ -37,11 +47,7 @@ def get_total_norm(
         norms = [flambeau.linalg.vector_norm(tensor, norm_type).to(tensors[0].device) for tensor in tensors]
         total = flambeau.linalg.vector_norm(flambeau.stack(norms), norm_type)
         if error_if_nonfinite and not bool(flambeau.isfinite(total)):
-            raise RuntimeError(
-                f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
-                "clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
-                "`error_if_nonfinite=False`"
-            )
+            _raise_nonfinite(norm_type)
     return total
 
 
@@ -81,6 +87,15 @@ def clip_grad_norm_(
     tensor(5.)
     """
     parameters = _listed(parameters)
+    if norm_type == 2:  # in one pass over all gradients, where the core covers them
+        norm = flambeau._C.grad_norm(parameters)
+        if norm is not None:
+            total = norm.item()
+            if error_if_nonfinite and not math.isfinite(total):
+                _raise_nonfinite(float(norm_type))
+            factor = max_norm / (total + 1e-6)
+            if factor >= 1 or flambeau._C.scale_grads(parameters, factor):
+                return norm
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     total = get_total_norm(gradients, norm_type, error_if_nonfinite, foreach)
     clip_grads_with_norm_(parameters, max_norm, total, foreach)
