@@ -244,8 +244,8 @@ Rule rule_of(const Primitive& p) {
     case Class::View:
     case Class::Reduction:
     case Class::Scan:
-    case Class::Movement:
-    case Class::Creation: return along;
+    case Class::Movement: return along;
+    case Class::Creation: return &p == &primitive::empty_like ? along : nullptr;
     default: return nullptr;
   }
 }

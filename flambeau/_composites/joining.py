@@ -9,6 +9,7 @@ from ._primitives import P, Tensor
 from .helpers import common_dtype, error, replace, require_tensors, wrap_dim
 from .registry import composite
 from .shape import atleast_1d, planes, rows, unpacked
+from .slices import per_slice
 
 Tensors = tuple[Tensor, ...]
 
@@ -48,6 +49,7 @@ def tile(input: Tensor, dims: Sequence[int]) -> Tensor:
 
 
 @composite
+@per_slice
 def repeat_interleave(
     input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
 ) -> Tensor:

@@ -13,6 +13,7 @@ from .matrix import matrix_power
 from .reductions import linalg_norm
 from .registry import composite
 from .shape import m_adjoint, movedim, real
+from .slices import per_slice
 
 
 def square_wanted(A: Tensor, name: str) -> None:
@@ -216,6 +217,7 @@ LARGEST_NORM = 4.25  # up to which the approximant is exact in double precision 
 
 
 @composite(aliases=("linalg.matrix_exp",))
+@per_slice
 def matrix_exp(A: Tensor) -> Tensor:
     """The exponential of each square matrix: the sum of A^k / k!.
 

@@ -8,6 +8,7 @@ from typing import Any
 from ._primitives import P, Tensor
 from .helpers import floating, require_tensor
 from .registry import composite
+from .slices import per_slice
 
 Step = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # degree k, x, polynomials of degree k - 1 and k - 2
 
@@ -29,7 +30,7 @@ def polynomial(name: str, first: Callable[[Tensor], Tensor], step: Step, shifted
         f"The {name.replace('_', ' ')} of degree n; 0 for negative n.\n\n"
         f"    >>> torch.special.{name}(torch.tensor([1.]), torch.tensor([0]))\n    tensor([1.])\n    "
     )
-    composite(function, method=False, out=True, namespace="special")
+    composite(per_slice(function), method=False, out=True, namespace="special")
 
 
 def evaluated(x: Tensor, degree: Tensor, first: Callable[[Tensor], Tensor], step: Step) -> Tensor:

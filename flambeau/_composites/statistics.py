@@ -10,6 +10,7 @@ from ._primitives import P, Tensor
 from .helpers import error, replace, wrap_dim
 from .registry import composite
 from .shape import conj, movedim
+from .slices import per_slice
 
 # quantiles
 
@@ -190,6 +191,7 @@ class Histogram(NamedTuple):
 
 
 @composite(out=True)
+@per_slice
 def histogram(
     input: Tensor,
     bins: Any,

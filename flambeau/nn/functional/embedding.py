@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import flambeau
+from flambeau._composites.slices import per_slice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def embedding(
     return flambeau.embedding(weight, input, row, scale_grad_by_freq, sparse)
 
 
+@per_slice
 def embedding_bag(
     input: Tensor,
     weight: Tensor,
@@ -181,6 +183,7 @@ def _combine(values: Tensor, bag: Tensor, bags: int, mode: str, factors: Tensor 
     return total / counts.clamp_min(1).unsqueeze(1)
 
 
+@per_slice
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """Vectors of zeros with a single one, ``(*, num_classes)`` of int64 for indices ``(*)``.
 

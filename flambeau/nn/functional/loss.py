@@ -6,6 +6,7 @@ import math
 
 import flambeau
 from flambeau import _C
+from flambeau._composites.slices import per_slice
 
 from .. import _reduction as _Reduction
 from .distance import pairwise_distance
@@ -256,6 +257,7 @@ def linear_cross_entropy(
     )
 
 
+@per_slice
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -384,6 +386,7 @@ def hinge_embedding_loss(
     return _reduce(hinge + flambeau.where(target != -1, input, zero), reduction)
 
 
+@per_slice
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -502,6 +505,7 @@ def margin_ranking_loss(
     return _reduce((-target * (input1 - input2) + margin).clamp_min(0), reduction)
 
 
+@per_slice
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import flambeau
 from flambeau import _C
+from flambeau._composites.slices import per_slice
 
 from .activation import relu
 
@@ -246,6 +247,7 @@ def _unpool(
     return _C._nn.max_unpool(input, indices, list(input.shape[:-count]) + size, count)
 
 
+@per_slice
 def max_unpool1d(
     input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
 ) -> Tensor:
@@ -253,6 +255,7 @@ def max_unpool1d(
     return _unpool(input, indices, kernel_size, stride, padding, output_size, 1)
 
 
+@per_slice
 def max_unpool2d(
     input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
 ) -> Tensor:
@@ -260,6 +263,7 @@ def max_unpool2d(
     return _unpool(input, indices, kernel_size, stride, padding, output_size, 2)
 
 
+@per_slice
 def max_unpool3d(
     input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
 ) -> Tensor:
