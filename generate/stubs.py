@@ -16,6 +16,7 @@ from rows.row import DTYPES, Param, Row
 TYPES = {
     "Tensor": "Tensor", "mask": "Tensor", "real": "Tensor", "operand": "Tensor | _Number", "Tensors": "_Sequence[Tensor]",
     "number": "_Number", "int": "_int", "float": "_float", "bool": "_bool", "ints": "_int | _Sequence[_int]",
+    "ints|str": "_int | _Sequence[_int] | _str",
     "floats": "_Sequence[_float]", "dims": "_int | _Sequence[_int] | None", "dtype": "dtype", "str": "_str",
     "generator": "Generator", "device": "_Any", "memory_format": "_Any",
 }  # fmt: skip
