@@ -59,4 +59,6 @@ def native_batch_norm(
     """
     options: tuple[Any, ...] = (running_mean, running_var, training, momentum, eps)
     output, mean, rstd = constant_statistics(P.batch_norm_kernel(input, weight, bias, *options))
-    return (output, mean, rstd) if training else (output, P.empty((0,), dtype=mean.dtype), P.empty((0,), dtype=rstd.dtype))
+    if training:
+        return output, mean, rstd
+    return output, P.empty((0,), dtype=mean.dtype), P.empty((0,), dtype=rstd.dtype)
