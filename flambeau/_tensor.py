@@ -5,6 +5,7 @@ Operations on elements are rows (rows/*.py) and composites (_composites); both a
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from . import _C, _device
@@ -377,6 +378,16 @@ def _disabled_torch_function_impl(cls: type, func: Any, types: Any, args: Any = 
         _C.disable_overrides(before)
 
 
+class _DisabledImpl:
+    """`__torch_function__ = _disabled_torch_function_impl` switches a class off; called, it runs func as on plain tensors."""
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return functools.partial(_disabled_torch_function_impl, owner)
+
+    def __call__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _disabled_torch_function_impl(Tensor, func, types, args, kwargs)
+
+
 def _dispatch_override(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Asks the classes of the operands, subclasses first, as PyTorch's protocol has it."""
     found: list[Any] = []
@@ -421,7 +432,7 @@ def install() -> None:
     Tensor.get_device = lambda self: -1
     Tensor.__reduce__ = lambda self: __reduce_ex__(self, 2)
     _C.set_override_handler(_dispatch_override)
-    _C._disabled_torch_function_impl = classmethod(_disabled_torch_function_impl)
+    _C._disabled_torch_function_impl = _DisabledImpl()
 
 
 

@@ -162,6 +162,10 @@ PyObject* module_vectorcall(PyObject* self, PyObject* const* args, size_t flags,
 }
 
 PyObject* module_new(PyTypeObject* type, PyObject*, PyObject*) {
+  if (type->tp_flags & Py_TPFLAGS_IS_ABSTRACT) {  // object's own refuses, and names the methods that are missing
+    Object none(PyTuple_New(0));
+    return none ? PyBaseObject_Type.tp_new(type, none.get(), nullptr) : nullptr;
+  }
   PyObject* self = type->tp_alloc(type, 0);
   if (self) reinterpret_cast<ModuleObject*>(self)->vectorcall = module_vectorcall;
   return self;
@@ -183,7 +187,11 @@ void module_dealloc(PyObject* self) {
 }
 
 // A subclass that defines neither __getattr__ nor __call__ keeps the fast slots; CPython would give it generic ones.
-PyObject* init_subclass(PyObject* cls, PyObject*, PyObject*) {
+PyObject* init_subclass(PyObject* cls, PyObject* args, PyObject* kwargs) {
+  Object next(PyObject_CallFunctionObjArgs(reinterpret_cast<PyObject*>(&PySuper_Type), &ModuleBaseType, cls, nullptr));
+  Object rest(next ? PyObject_GetAttrString(next.get(), "__init_subclass__") : nullptr);
+  Object done(rest ? PyObject_Call(rest.get(), args, kwargs) : nullptr);  // Generic and other bases beside this one
+  if (!done) return nullptr;
   auto* type = reinterpret_cast<PyTypeObject*>(cls);
   static PyObject* object_getattribute = PyDict_GetItemString(PyBaseObject_Type.tp_dict, "__getattribute__");
   PyObject* getattribute = _PyType_Lookup(type, str_getattribute);

@@ -82,9 +82,12 @@ static void tensor_dealloc(PyObject* o) {
   t->destroy();
 }
 
+// While the interpreter ends it no longer counts as initialized, but still collects: kept tensors must leave its lists.
+static bool python_lives() { return Py_IsInitialized() || PyGILState_GetThisThreadState(); }
+
 // C++'s last reference to a kept tensor went.
 static bool dispose(TensorBody* t) {
-  if (t->python_state != kKept || !Py_IsInitialized()) return false;
+  if (t->python_state != kKept || !python_lives()) return false;
   PyGILState_STATE gil = PyGILState_Ensure();
   t->python_state = kAwake;
   t->refs.store(1);
@@ -95,15 +98,15 @@ static bool dispose(TensorBody* t) {
 
 static int tensor_traverse(PyObject* o, visitproc visit, void* arg) {
   TensorBody* t = body_of(o);
-  Py_VISIT(dict_of(t));
-  if (PyType_HasFeature(Py_TYPE(o), Py_TPFLAGS_HEAPTYPE)) Py_VISIT(Py_TYPE(o));
-  // What C++ holds is part of this object only while nobody else holds the tensor.
-  if (t->refs.load() == 1) return visit_graph(t, visit, arg);
-  return 0;
+  // A tensor that C++ holds too outlives its Python references, with all that hangs on it: a root, and never cleared.
+  if (t->refs.load() > 1) return 0;
+  Py_VISIT(dict_of(t));  // the class is visited by the traverse function that every subclass gets
+  return visit_graph(t, visit, arg);
 }
 
 static int tensor_clear(PyObject* o) {
   TensorBody* t = body_of(o);
+  if (t->refs.load() > 1) return 0;
   Py_CLEAR(dict_of(t));
   clear_graph(t);
   return 0;

@@ -15,6 +15,7 @@ from . import (  # noqa: F401  imported for what they register
     linalg,
     masked,
     matrix,
+    normalization,
     polynomials,
     reductions,
     sampling,

@@ -13,6 +13,7 @@ from ._primitives import P, Tensor
 from .helpers import as_floating, cast, error, is_integral, wrap_dims
 from .reductions import p_norm, root
 from .registry import composite
+from .special import logsumexp as logsumexp_of_all
 
 Dims = Any
 
@@ -284,7 +285,7 @@ def logsumexp(
     """
     dtype = dtype or input.dtype
     input = as_floating(cast(input, dtype))
-    return cast(P.logsumexp(filled(input, mask, -math.inf), dims_of(input, dim), keepdim), dtype)
+    return cast(logsumexp_of_all(filled(input, mask, -math.inf), dims_of(input, dim), keepdim), dtype)
 
 
 @masked

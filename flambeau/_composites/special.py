@@ -5,17 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from ._primitives import P, Tensor
+from .helpers import as_floating
 from .registry import composite
 
 
-@composite(method=False, out=True, namespace="special")
+@composite(out=True, aliases=("special.logsumexp",))
 def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     """log(sum(exp(input))) along dimensions, without overflow.
 
-    >>> torch.special.logsumexp(torch.tensor([0., 0.]), 0)
+    >>> torch.logsumexp(torch.tensor([0., 0.]), 0)
     tensor(0.6931)
     """
-    return P.logsumexp(input, dim, keepdim)
+    if not input.dtype.is_complex:
+        return P.logsumexp(as_floating(input), dim, keepdim)
+    dims = (dim,) if isinstance(dim, int) else tuple(dim)
+    greatest = P.amax(P.detach(P.real_part(input)), dims, True)
+    shift = P.where(P.isfinite(greatest), greatest, 0.0)
+    total = P.add(P.log(P.sum(P.exp(P.sub(input, shift)), dims, True)), shift)
+    for d in sorted((d % max(input.dim(), 1) for d in dims or range(input.dim())), reverse=True):
+        total = total if keepdim or not input.dim() else P.squeeze(total, d)
+    return total
 
 
 @composite(method=False, out=True, namespace="special")

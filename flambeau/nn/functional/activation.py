@@ -82,7 +82,7 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
     return _C._nn.mish_(input) if inplace else _C._nn.mish(input)
 
 
-def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
+def gelu(input: Tensor, *, approximate: str = "none", out: Tensor | None = None) -> Tensor:
     """``x`` times the probability that a normal number is below ``x``.
 
     With ``approximate="tanh"`` the probability is that of a cheaper formula (Hendrycks and Gimpel 2016).
@@ -91,12 +91,12 @@ def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
         RuntimeError: if ``approximate`` is neither ``"none"`` nor ``"tanh"``.
     """
     if approximate == "none":
-        return _C._nn.gelu(input)
+        return _C._nn.gelu(input) if out is None else _C._nn.gelu(input, out=out)
     if approximate != "tanh":
         raise RuntimeError(
             f"approximate argument must be either none or tanh.\ngelu: expected none or tanh; got {approximate!r}"
         )
-    return _C._nn.gelu_tanh(input)
+    return _C._nn.gelu_tanh(input) if out is None else _C._nn.gelu_tanh(input, out=out)
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
