@@ -68,7 +68,7 @@ activation("softplus", "input, beta: number = 1.0, threshold: number = 20.0",
     lambda x, beta, threshold: where(x * beta > threshold, x, m.log1p(m.exp(x * beta)) / beta),
     lambda g, input, beta, threshold: where(input * beta > threshold, g, g * P.sigmoid(input * beta)),
     "A smooth relu: log(1 + exp(beta x)) / beta, and x itself where beta x exceeds `threshold`.", inplace=False,
-    reference="np.logaddexp(0, input * beta) / beta")
+    reference="np.log1p(np.exp(input * beta)) / beta")
 
 
 def mish_formula(x):
@@ -83,7 +83,7 @@ def mish_gradient(g, input):
 
 
 activation("mish", "input", mish_formula, mish_gradient, "x tanh(softplus(x)).",
-    reference="input * np.tanh(np.logaddexp(0, input))")
+    reference="input * np.tanh(np.log1p(np.exp(input)))")
 activation("softsign", "input", lambda x: x / (1 + m.abs(x)),
     lambda g, input: g / P.square(1 + P.abs(input)), "x / (1 + |x|).", inplace=False,
     reference="input / (1 + np.abs(input))")
@@ -91,7 +91,7 @@ activation("tanhshrink", "input", lambda x: x - m.tanh(x), lambda g, input: g * 
     "x - tanh(x).", inplace=False, reference="input - np.tanh(input)")
 activation("logsigmoid", "input", lambda x: m.minimum(x, 0) - m.log1p(m.exp(-m.abs(x))),
     lambda g, input: g * P.sigmoid(-input), "log(sigmoid(x)) without underflow.", inplace=False,
-    reference="-np.logaddexp(0, -input)")
+    reference="-np.log1p(np.exp(-input))")
 
 activation("hardtanh", "input, min_val: number = -1.0, max_val: number = 1.0",
     lambda x, low, high: m.minimum(m.maximum(x, low), high),

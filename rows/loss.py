@@ -49,6 +49,6 @@ loss("bce_with_logits", "input, target, pos_weight",
     lambda x, t, w: (1 - t) * x + (1 + (w - 1) * t) * (m.log1p(m.exp(-m.abs(x))) - m.minimum(x, 0)),
     lambda g, input, target, pos_weight: (
         g * ((1 - target) - (1 + (pos_weight - 1) * target) * P.sigmoid(-input)),
-        g * ((pos_weight - 1) * P.softplus(-input) - input),
-        g * (target * P.softplus(-input))),
+        g * ((1 - pos_weight) * P.logsigmoid(input) - input),
+        -g * (target * P.logsigmoid(input))),
     "Binary cross entropy of sigmoid(`input`), positive examples weighted.", domain=((-3, 3), (0, 1), (0.5, 2)))

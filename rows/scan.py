@@ -10,12 +10,13 @@ def scan(name: str, schema: str, grad=None, **says) -> None:
     row(name, schema, says.pop("dtypes", ALL), cls="scan", grad=grad, **({"inplace": False} | says))
 
 
-scan("cumsum", "input, dim: int, *, dtype: dtype? = None", lambda g, dim: P.cumsum_back(g, dim), linear=("input",), inplace=True,
+scan("cumsum", "input, dim: int, *, dtype: dtype? = None", lambda g, dim: P.sum_behind(g, dim), linear=("input",), inplace=True,
+    kernel="running_sum",
     fails="cumsum(ones(2), 5)",
     reference="ref.scan(np.cumsum, input, dim)",
     doc="The sum of every element and all before it along `dim`; integers add up as int64.")
-scan("cumsum_back", "input, dim: int", lambda g, dim: P.cumsum(g, dim), linear=("input",), function=False, method=False,
-    fails="_ops.cumsum_back(ones(2), 5)",
+scan("sum_behind", "input, dim: int", lambda g, dim: P.cumsum(g, dim), linear=("input",), function=False, method=False,
+    fails="_ops.sum_behind(ones(2), 5)",
     reference="ref.scan(lambda x, d: np.flip(np.cumsum(np.flip(x, d), d), d), input, dim)",
     doc="The sum of every element and all behind it along `dim`.")
 scan("cumprod", "input, dim: int, *, dtype: dtype? = None", vjp="cumprod", saves=("input", "result"), inplace=True,
@@ -30,7 +31,7 @@ scan("cummin", "input, dim: int", lambda g, input, dim, indices: P.gather_backwa
     outputs=("values", "indices"), fails="cummin(ones(2), 5)",
     reference="ref.running(input, dim, -1)",
     doc="The least element so far along `dim`, and where it was last.")
-scan("logcumsumexp", "input, dim: int", vjp="logcumsumexp", saves=("input", "result"), dtypes=FLOAT | COMPLEX,
+scan("logcumsumexp", "input, dim: int", kernel="running_logsumexp", vjp="running_logsumexp", saves=("input", "result"), dtypes=FLOAT | COMPLEX,
     fails="logcumsumexp(ones(2), 5)",
     reference="ref.scan(lambda x, d: np.log(np.cumsum(np.exp(x), d)), input, dim)",
     doc="log(sum(exp(x))) over every element and all before it along `dim`, without overflow.")

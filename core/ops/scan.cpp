@@ -35,11 +35,11 @@ void run(Scan kernel, const Tensor& out, const Tensor& x, int dim) {
 
 DType computed_in(DType t) { return is_integral(t) ? DType::Int64 : is_half(t) ? DType::Float32 : t; }
 
-void accumulate(Call& c, Scan kernel, const char* name) {
+void accumulate(Call& c, Scan kernel) {
   const Tensor& t = c.tensor(0);
   int dim = wrap_dim(c.args[1].as_int(), t.dim());
   DType dtype = c.args[2].dtype_or(c.in_place ? t.dtype() : is_integral(t.dtype()) ? DType::Int64 : t.dtype());
-  if (is_bool(dtype)) no_kernel(name, dtype);
+  if (is_bool(dtype)) no_kernel(str(c.primitive.name, "_out_cpu").c_str(), dtype);
   if (c.in_place && dtype != t.dtype())
     fail(ErrorKind::Runtime, "Bad in-place call: input tensor dtype ", python_name_of(t.dtype()),
          " and output tensor dtype ", python_name_of(dtype), " should match\n", c.primitive.name,
@@ -77,7 +77,7 @@ std::complex<R> log_add(std::complex<R> a, std::complex<R> b) {
 }
 
 template <class R>
-void complex_logcumsumexp(const Tensor& out, const Tensor& x, int dim) {
+void complex_running_logsumexp(const Tensor& out, const Tensor& x, int dim) {
   Split3 s = split_at(x.sizes(), dim);
   auto* from = reinterpret_cast<const std::complex<R>*>(x.data());
   auto* to = reinterpret_cast<std::complex<R>*>(out.data());
@@ -93,33 +93,33 @@ void complex_logcumsumexp(const Tensor& out, const Tensor& x, int dim) {
 
 namespace entries {
 
-void cumsum(Call& c) { accumulate(c, scans().cumsum, "cumsum_out_cpu"); }
-void cumprod(Call& c) { accumulate(c, scans().cumprod, "cumprod_out_cpu"); }
+void running_sum(Call& c) { accumulate(c, scans().sum); }
+void cumprod(Call& c) { accumulate(c, scans().cumprod); }
 
-void cumsum_back(Call& c) {
+void sum_behind(Call& c) {
   const Tensor& t = c.tensor(0);
   int dim = wrap_dim(c.args[1].as_int(), t.dim());
   Tensor x = contiguous(reversed(converted(t, computed_in(t.dtype())), dim));
-  run(scans().cumsum, x, x, dim);
+  run(scans().sum, x, x, dim);
   c.results[0] = contiguous(converted(reversed(x, dim), t.dtype()));
 }
 
 void cummax(Call& c) { extreme(c, scans().cummax, "cummax_cpu"); }
 void cummin(Call& c) { extreme(c, scans().cummin, "cummin_cpu"); }
 
-void logcumsumexp(Call& c) {
+void running_logsumexp(Call& c) {
   const Tensor& t = c.tensor(0);
   int dim = wrap_dim(c.args[1].as_int(), t.dim());
-  if (is_integral(t.dtype())) no_kernel("logcumsumexp_out_cpu", t.dtype());
+  if (is_integral(t.dtype())) no_kernel(str(c.primitive.name, "_out_cpu").c_str(), t.dtype());
   DType compute = computed_in(t.dtype());
   Tensor x = contiguous(converted(t, compute)),
          out = compute == t.dtype() ? result(c, 0, t.sizes(), compute) : empty(t.sizes(), compute);
   if (compute == DType::Complex64)
-    complex_logcumsumexp<float>(out, x, dim);
+    complex_running_logsumexp<float>(out, x, dim);
   else if (compute == DType::Complex128)
-    complex_logcumsumexp<double>(out, x, dim);
+    complex_running_logsumexp<double>(out, x, dim);
   else
-    run(scans().logcumsumexp, out, x, dim);
+    run(scans().logsumexp, out, x, dim);
   if (compute != t.dtype()) copy_into(result(c, 0, t.sizes(), t.dtype()), out);
 }
 
@@ -171,23 +171,24 @@ void cumprod(Backward& b) {
   if (!x.numel()) {
     out = g;
   } else if (!has_zero(x)) {
-    out = ops::div(ops::cumsum_back(ops::mul(g, y), dim), x);
+    out = ops::div(ops::sum_behind(ops::mul(g, y), dim), x);
   } else if (b.differentiable) {
     out = one_by_one(g, x, dim);
   } else {
     // Before the first zero as above; at it, the products that leave it out; behind it nothing.
-    Tensor zero = ops::eq(x, 0), seen = ops::cumsum(zero, dim), first = ops::logical_and(zero, ops::eq(seen, 1)),
+    Tensor zero = ops::eq(x, 0), counted = ops::flip(ops::cast(zero, DType::Int64), Dims{dim}),
+           seen = ops::flip(ops::sum_behind(counted, dim), Dims{dim}), first = ops::logical_and(zero, ops::eq(seen, 1)),
            before = ops::eq(seen, 0);
-    Tensor left = ops::div(ops::cumsum_back(ops::mul(g, y), dim), ops::where(before, x, 1));
+    Tensor left = ops::div(ops::sum_behind(ops::mul(g, y), dim), ops::where(before, x, 1));
     Tensor others = ops::cumprod(ops::where(first, 1, x), dim);
-    Tensor at = ops::cumsum_back(ops::where(before, 0, ops::mul(g, others)), dim);
+    Tensor at = ops::sum_behind(ops::where(before, 0, ops::mul(g, others)), dim);
     out = ops::where(before, left, ops::where(first, at, 0));
   }
   b.out[0] = reduced(b, 0, out);
 }
 
 // Sum over i >= k of g[i] * exp(x[k] - y[i]).
-void logcumsumexp(Backward& b) {
+void running_logsumexp(Backward& b) {
   const Tensor& g = b.grads[0];
   Tensor x = saved(b, b.args[0]).as_tensor(), y = saved(b, b.results[0]).as_tensor();
   if (x.dim() == 0 || !x.numel()) {
@@ -196,7 +197,12 @@ void logcumsumexp(Backward& b) {
   }
   int dim = wrap_dim(b.args[1].as_int(), x.dim());
   int64_t n = x.size(dim);
-  auto back = [&](const Tensor& t) { return ops::flip(ops::logcumsumexp(ops::flip(t, Dims{dim}), dim), Dims{dim}); };
+  auto back = [&](const Tensor& t) {  // the same scan from the other end
+    Tensor reversed = ops::flip(t, Dims{dim}), scanned;
+    Value args[] = {reversed, dim};
+    call(b.primitive, args, &scanned);
+    return ops::flip(scanned, Dims{dim});
+  };
   if (!b.differentiable && !is_complex(x.dtype())) {
     auto part = [&](const Tensor& size, const Tensor& wanted) {  // of one sign, through logarithms
       Tensor logs = ops::where(wanted, ops::sub(ops::log(ops::where(wanted, size, 1)), y), -__builtin_inf());

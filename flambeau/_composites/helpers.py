@@ -145,6 +145,11 @@ def cast(input: Tensor, dtype: Any) -> Tensor:
     return input if dtype is None or input.dtype == dtype else P.to(input, dtype)
 
 
+def running_sum(input: Tensor, dim: int) -> Tensor:
+    """The sum of every element and all before it along `dim`."""
+    return P.cumsum(input, dim)
+
+
 def require_tensor(value: Any, op: str, position: int = 1, parameter: str = "input") -> None:
     """Raises TypeError unless the argument is a tensor."""
     if not isinstance(value, Tensor):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ._primitives import P, Tensor
-from .helpers import broadcast_of, common_dtype, dtype_name, error, require_tensor, wrap_dim
+from .helpers import broadcast_of, common_dtype, dtype_name, error, require_tensor, running_sum, wrap_dim
 from .registry import composite
 
 # gathering
@@ -74,7 +74,7 @@ def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
         raise error(RuntimeError, f"nonzero_static: 'size' must be an non-negative integer, but got {size}")
     found = P.reshape(P.ne(input, 0), (-1,))
     place = P.arange(found.shape[0], device=input.device)
-    rank = P.sub(P.cumsum(P.to(found, P.int64), 0), 1)
+    rank = P.sub(running_sum(P.to(found, P.int64), 0), 1)
     kept = P.logical_and(found, P.lt(rank, size))
     target = P.where(kept, rank, P.full((), size, dtype=P.int64, device=input.device))
     flat = P.full((size + 1,), -1, dtype=P.int64, device=input.device)
@@ -301,7 +301,7 @@ def runs(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return rows, nothing, nothing
     before, after = P.slice(rows, 0, 0, -1, 1), P.slice(rows, 0, 1, None, 1)
     changed = P.pad_constant(P.any(P.ne(before, after), 1), (1, 0), True)
-    run = P.sub(P.cumsum(P.to(changed, P.int64), 0), 1)
+    run = P.sub(running_sum(P.to(changed, P.int64), 0), 1)
     first = P.select(P.nonzero(changed), 1, 0)
     return P.index_select(rows, 0, first), run, P.bincount(run)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ._primitives import P, Tensor
-from .helpers import common_dtype, error, replace, require_tensors, wrap_dim
+from .helpers import common_dtype, error, replace, require_tensors, running_sum, wrap_dim
 from .registry import composite
 from .shape import atleast_1d, planes, rows, unpacked
 from .slices import per_slice
@@ -89,7 +89,7 @@ def repeated_indices(repeats: Tensor, output_size: int | None) -> Tensor:
         raise error(RuntimeError, "repeats has to be Long or Int tensor", "repeats", "int64 or int32", repeats)
     if repeats.numel() and bool(P.any(P.lt(repeats, 0)).item()):
         raise error(RuntimeError, "repeats can not be negative")
-    ends = P.cumsum(repeats, 0)
+    ends = running_sum(repeats, 0)
     if output_size is None:
         output_size = int(P.select(ends, 0, -1).item()) if ends.numel() else 0
     places = P.arange(output_size, device=repeats.device)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ._primitives import P, Tensor
-from .helpers import error, replace, wrap_dim
+from .helpers import error, replace, running_sum, wrap_dim
 from .registry import composite
 from .shape import conj, movedim
 from .slices import per_slice
@@ -379,7 +379,7 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None, 
     tensor([ 3.0000, 10.5000])
     """
     pieces = trapezoids(y, x, dx, dim, "cumulative_trapezoid")
-    return P.div(P.cumsum(pieces, wrap_dim(dim, y.dim()) - y.dim()), 2)
+    return P.div(running_sum(pieces, wrap_dim(dim, y.dim()) - y.dim()), 2)
 
 
 @composite(method=False)

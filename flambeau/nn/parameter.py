@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import flambeau
-from flambeau import Tensor
+from flambeau._C import Tensor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

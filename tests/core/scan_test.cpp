@@ -35,12 +35,12 @@ TEST(running_sums_match_a_loop_for_any_number_of_threads) {
     for (size_t i = 0; i < x.size(); i++) whole[i] = int64_t(x[i] * 512);
     std::vector<float> one(x.size()), two(x.size()), logs(x.size());
     set_num_threads(1);
-    scans().cumsum(DType::Float32, one.data(), x.data(), outer, n, inner);
+    scans().sum(DType::Float32, one.data(), x.data(), outer, n, inner);
     set_num_threads(2);
-    scans().cumsum(DType::Float32, two.data(), x.data(), outer, n, inner);
+    scans().sum(DType::Float32, two.data(), x.data(), outer, n, inner);
     EXPECT(std::memcmp(one.data(), two.data(), one.size() * 4) == 0);
-    scans().cumsum(DType::Int64, whole_out.data(), whole.data(), outer, n, inner);
-    scans().logcumsumexp(DType::Float32, logs.data(), x.data(), outer, n, inner);
+    scans().sum(DType::Int64, whole_out.data(), whole.data(), outer, n, inner);
+    scans().logsumexp(DType::Float32, logs.data(), x.data(), outer, n, inner);
     int64_t wrong = 0;
     for (int64_t lane = 0; lane < outer * inner; lane++) {
       double sum = 0, exponentials = 0;
@@ -54,7 +54,7 @@ TEST(running_sums_match_a_loop_for_any_number_of_threads) {
       }
     }
     EXPECT_EQ(wrong, 0);
-    scans().cumsum(DType::Float32, x.data(), x.data(), outer, n, inner);  // in place
+    scans().sum(DType::Float32, x.data(), x.data(), outer, n, inner);  // in place
     EXPECT(std::memcmp(one.data(), x.data(), one.size() * 4) == 0);
   }
   set_num_threads(before);

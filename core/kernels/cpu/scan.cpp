@@ -85,7 +85,7 @@ struct Prod {
     return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
   }
 };
-struct LogAddExp {
+struct LogOfSum {
   static constexpr bool kAssociative = false;
   template <class A>
   static FLAMBEAU_INLINE A start() {
@@ -228,17 +228,17 @@ void scan(DType dtype, void* out, const void* in, int64_t outer, int64_t n, int6
   }
 }
 
-void cumsum(DType dtype, void* out, const void* in, int64_t outer, int64_t n, int64_t inner) {
+void running_sum(DType dtype, void* out, const void* in, int64_t outer, int64_t n, int64_t inner) {
   scan<Sum>(dtype, out, in, outer, n, inner);
 }
 void cumprod(DType dtype, void* out, const void* in, int64_t outer, int64_t n, int64_t inner) {
   scan<Prod>(dtype, out, in, outer, n, inner);
 }
-void logcumsumexp(DType dtype, void* out, const void* in, int64_t outer, int64_t n, int64_t inner) {
+void running_logsumexp(DType dtype, void* out, const void* in, int64_t outer, int64_t n, int64_t inner) {
   if (dtype == DType::Float32)
-    scan_of<float, LogAddExp>(out, in, outer, n, inner);
+    scan_of<float, LogOfSum>(out, in, outer, n, inner);
   else
-    scan_of<double, LogAddExp>(out, in, outer, n, inner);
+    scan_of<double, LogOfSum>(out, in, outer, n, inner);
 }
 
 // ---- running extremes: each row of positions is compared with the row of results before it ----
@@ -301,6 +301,6 @@ void extremes(DType dtype, void* out, int64_t* indices, const void* in, int64_t 
 
 }  // namespace
 
-const ScanKernels kScanKernels = {cumsum, cumprod, extremes<true>, extremes<false>, logcumsumexp};
+const ScanKernels kScanKernels = {running_sum, cumprod, extremes<true>, extremes<false>, running_logsumexp};
 
 }  // namespace flambeau::kernels::FLAMBEAU_ISA

@@ -6,7 +6,7 @@ import operator
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
-from flambeau import Tensor
+from flambeau._C import Tensor
 
 from ..parameter import Parameter
 from .module import Module, _indented, _type_name

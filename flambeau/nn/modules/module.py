@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from flambeau import _C, Tensor
+from flambeau import _C
+from flambeau._C import Tensor
 
 from ..parameter import Buffer, Parameter
 from ._convert import ModuleConversion

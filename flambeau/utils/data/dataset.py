@@ -112,12 +112,7 @@ class ConcatDataset(Dataset[T]):
             raise AssertionError("datasets should not be an empty iterable")
         if any(isinstance(part, IterableDataset) for part in self.datasets):
             raise AssertionError("ConcatDataset does not support IterableDataset\nhint: use ChainDataset")
-        self.cumulative_sizes = self.cumsum(self.datasets)
-
-    @staticmethod
-    def cumsum(sequence: Iterable[Any]) -> list[int]:
-        """Where each dataset ends."""
-        return list(accumulate(len(part) for part in sequence))
+        self.cumulative_sizes = list(accumulate(len(part) for part in self.datasets))
 
     def __len__(self) -> int:
         return self.cumulative_sizes[-1]
