@@ -49,7 +49,7 @@ def float_format(values: list[float]) -> tuple[Format, int]:
         whole = all(v == math.floor(v) for v in finite)
         far_apart = high / low > 1000.0 if low else True
         scientific = far_apart or high > 1.0e8 or (not whole and low < 1.0e-4)
-    if _options["sci_mode"] is not None:
+    if finite and _options["sci_mode"] is not None:
         scientific = _options["sci_mode"]
 
     def write(value: float) -> str:

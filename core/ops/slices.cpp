@@ -10,6 +10,10 @@ namespace indexing {
 bool blocks_around(const Tensor& t, int first, int last, int64_t& outer, int64_t& outer_stride, int64_t& block) {
   outer = block = 1;
   outer_stride = 0;
+  if (!t.numel()) {  // nothing lies anywhere, whatever the strides say
+    block = 0;
+    return true;
+  }
   for (int d = t.dim() - 1; d >= last; d--) {
     if (t.size(d) != 1 && t.stride(d) != block) return false;
     block *= t.size(d);

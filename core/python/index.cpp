@@ -66,7 +66,11 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
     PyObject* o = entries[i];
     if (is_integer(o)) {
       Object number(ok(PyNumber_Index(o)));
-      t = ops::select(t, dim, int64_t(PyLong_AsLongLong(number.get())));
+      int64_t at = PyLong_AsLongLong(number.get());
+      if (at == -1 && PyErr_Occurred()) throw PythonError();
+      if (dim < t.dim() && (at < -t.size(dim) || at >= t.size(dim)))
+        raise(PyExc_IndexError, str("index ", at, " is out of bounds for dimension ", i, " with size ", t.size(dim)));
+      t = ops::select(t, dim, at);
     } else if (PySlice_Check(o)) {
       Py_ssize_t n = Py_ssize_t(t.size(dim)), start, stop, step;
       auto* s = reinterpret_cast<PySliceObject*>(o);
