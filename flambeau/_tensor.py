@@ -213,6 +213,24 @@ def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:
     return result
 
 
+def __copy__(self: Tensor) -> Tensor:
+    """A tensor of its own over the same memory."""
+    result = _rebuild(
+        type(self), self._storage_bytes(), self.dtype, self.storage_offset(), tuple(self.shape), self.stride(), self.requires_grad
+    )
+    if self.__dict__:
+        result.__dict__.update(self.__dict__)
+    return result
+
+
+def _size(sizes: tuple[int, ...]) -> Any:
+    return _C.Size(sizes)
+
+
+def __complex__(self: Tensor) -> complex:
+    return complex(self.item())
+
+
 def _rebuild(cls: type, storage: Tensor, dtype: Any, offset: int, size: Any, stride: Any, requires_grad: bool) -> Tensor:
     """A tensor over the bytes of a storage: what copying and unpickling end in."""
     usable = storage.numel() // dtype.itemsize * dtype.itemsize
@@ -414,7 +432,7 @@ def _dispatch_override(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any])
 def install() -> None:
     """Attaches everything: rows, then this file's methods."""
     names = ("to", "cpu", "cuda", "numpy", "__array__", "__array_wrap__", "tolist", "__dlpack__", "__dlpack_device__", "__repr__",
-             "__format__", "backward", "register_hook", "register_post_accumulate_grad_hook", "__deepcopy__", "__reduce_ex__",
+             "__format__", "backward", "register_hook", "register_post_accumulate_grad_hook", "__deepcopy__", "__copy__", "__complex__", "__reduce_ex__",
              "untyped_storage", "set_", "is_shared", "share_memory_", "new_tensor", "dim_order", "__dir__", "__setstate__",
              "__reversed__")  # fmt: skip
     for name in names:

@@ -241,7 +241,9 @@ void detach_(const Tensor& t) {
 }
 
 void mark_view(const Tensor& view, const Tensor& of) {
-  TensorBody* base = of->base ? of->base : of.get();
+  // A view that was made a leaf is a base of its own: changes below it are changes of a leaf.
+  bool leaf = of->requires_grad && !of->grad_fn;
+  TensorBody* base = of->base && !leaf ? of->base : of.get();
   if (view.get() == base || view->base) return;
   base->retain();
   view->base = base;

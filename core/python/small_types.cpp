@@ -109,7 +109,10 @@ static PyObject* size_reduce(PyObject* self, PyObject*) {
   if (tuple && PyTuple_CheckExact(tuple.get()) == 0) return nullptr;
   Object plain(PyTuple_New(PyTuple_GET_SIZE(self)));
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(self); i++) PyTuple_SET_ITEM(plain.get(), i, Py_NewRef(PyTuple_GET_ITEM(self, i)));
-  return Py_BuildValue("O(O)", &SizeType, plain.get());
+  Object module(PyImport_ImportModule("flambeau._tensor"));  // the type calls itself torch.Size, which pickle would look for
+  if (!module) return nullptr;
+  Object make(PyObject_GetAttrString(module.get(), "_size"));
+  return make ? Py_BuildValue("O(O)", make.get(), plain.get()) : nullptr;
 }
 static PyObject* size_concat(PyObject* a, PyObject* b) { return as_size(PyTuple_Type.tp_as_sequence->sq_concat(a, b)); }
 static PyObject* size_repeat(PyObject* a, Py_ssize_t n) {
