@@ -148,6 +148,10 @@ void cross_entropy_loss(Call& c) {
   if (smoothing < 0 || smoothing > 1) fail(ErrorKind::Runtime, "label_smoothing must be between 0.0 and 1.0. Got: ", smoothing);
   int class_dim = x.dim() == 1 ? 0 : 1;
   if (is_floating(target.dtype())) {  // probabilities
+    if (target.dim() == x.dim() - 1)
+      fail(ErrorKind::Runtime, "expected scalar type Long but found ", python_name_of(target.dtype()),
+           "\ncross_entropy: expected class numbers (int64), or probabilities of the input's shape ", shape_text(x.sizes()), "; got ",
+           describe(target), "\nhint: class numbers are made by target.long()");
     if (!equal(x.sizes(), target.sizes()))
       fail(ErrorKind::Runtime, "size mismatch (got input: ", text_of(x.sizes()), ", target: ", text_of(target.sizes()), ")");
     int64_t classes = x.dim() ? x.size(class_dim) : 1;

@@ -206,7 +206,8 @@ Tensor from_array(PyObject* array) {
     if (!type.empty() && type[0] == '>')
       raise(PyExc_ValueError, "given numpy array has byte order different from the native byte order. Conversion between byte orders is currently not supported.");
     Object dtype(PyObject_GetAttrString(array, "dtype"));
-    Object name(dtype ? PyObject_Str(dtype.get()) : nullptr);
+    Object kind(dtype ? PyObject_GetAttrString(dtype.get(), "type") : nullptr);
+    Object name(kind ? PyObject_GetAttrString(kind.get(), "__name__") : nullptr);
     raise(PyExc_TypeError, str("can't convert np.ndarray of type numpy.", name ? PyUnicode_AsUTF8(name.get()) : type.c_str(),
                                ". The only supported types are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint8, and bool."));
   }

@@ -223,6 +223,8 @@ bool factory_option(const Primitive& p, PyObject* key, PyObject* value, Options&
     Object text(PyObject_Str(value));
     std::string name = text ? PyUnicode_AsUTF8(text.get()) : "";
     if (name == "cpu" || name == "cpu:0") return true;
+    Object module(ok(PyImport_ImportModule("flambeau._device")));  // says so if there is no such kind of device
+    Object device(ok(PyObject_CallMethod(module.get(), "device", "s", name.c_str())));
     raise(PyExc_RuntimeError, str("Torch not compiled with CUDA enabled\n", p.name, ": expected device cpu; got ", name));
   }
   return PyUnicode_Compare(key, str_layout) == 0 || PyUnicode_Compare(key, str_pin_memory) == 0 ||
