@@ -152,9 +152,11 @@ Plan plan(Tensor t, std::span<TensorBody*> indices) {
     for (int64_t d : indexed) p.order.push_back(d);
     for (int64_t d : rest) p.order.push_back(d);
     Tensor front = permuted(t, p.order);
-    p.copied = !front.contiguous() && !blocks_around(front, 0, count, outer, outer_stride, block);
+    // Strides of extents of one may be anything; in order they say where blocks begin.
+    if (front.contiguous()) front = make_view(front, front.sizes(), contiguous_strides(front.sizes()), front.offset());
+    p.copied = !blocks_around(front, 0, count, outer, outer_stride, block);
     p.data = p.copied ? contiguous(front) : front;
-    blocks_around(p.data, 0, count, outer, outer_stride, block);
+    if (p.copied) check(blocks_around(p.data, 0, count, outer, outer_stride, block), "index: a contiguous tensor has blocks");
     for (int64_t s : shape) p.moved.push_back(s);
     for (int64_t d : rest) p.moved.push_back(t.size(int(d)));
     if (at) {

@@ -126,8 +126,8 @@ def grad(func: Callable, argnums: Any = 0, has_aux: bool = False) -> Callable:
         RuntimeError: func returns something else than a tensor without dimensions.
 
     >>> import flambeau as torch
-    >>> torch.func.grad(torch.func.grad(torch.sin))(torch.tensor(0.))
-    tensor(-0.)
+    >>> torch.func.grad(torch.func.grad(torch.sin))(torch.tensor(1.))
+    tensor(-0.8415)
     """
 
     @functools.wraps(func)

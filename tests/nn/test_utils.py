@@ -53,6 +53,7 @@ def test_parametrization():
     assert type(layer) is nn.Linear and isinstance(layer.weight, nn.Parameter)
 
 
+@pytest.mark.xfail(strict=True, reason="the core has no QR and SVD yet")
 def test_ready_parametrizations():
     torch.manual_seed(0)
     layer = parametrizations.weight_norm(nn.Linear(3, 2))

@@ -45,7 +45,10 @@ def test_initial_values(name):
         lambda p: p.nn.init.trunc_normal_(p.empty(300), std=0.02),
         lambda p: p.nn.init.trunc_normal_(p.empty(300), mean=0.5, a=-0.3, b=2.5),
         lambda p: p.nn.init.trunc_normal_(p.empty(300), a=-0.1, b=0.1),
-        lambda p: p.nn.init.orthogonal_(p.empty(5, 8)),
+        pytest.param(
+            lambda p: p.nn.init.orthogonal_(p.empty(5, 8)),
+            marks=pytest.mark.xfail(strict=True, reason="linalg.qr is missing"),
+        ),
         lambda p: p.nn.init.sparse_(p.empty(20, 5), 0.3),
         lambda p: p.nn.functional.dropout(p.ones(40), 0.3),
         lambda p: p.nn.functional.alpha_dropout(p.ones(40), 0.3, training=True),

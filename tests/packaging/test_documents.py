@@ -57,7 +57,11 @@ def modules():
     )
 
 
-@pytest.mark.parametrize("name", modules())
+FACTORIZING = ("flambeau._composites.linalg", "flambeau._composites.reductions")
+MISSING = pytest.mark.xfail(strict=True, reason="some examples need matrix factorizations, which the core does not have yet")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=MISSING) if n in FACTORIZING else n for n in modules()])
 def test_docstrings(name):
     module = importlib.import_module(name)
     result = doctest.testmod(

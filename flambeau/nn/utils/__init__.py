@@ -21,10 +21,10 @@ _LATER = {  # name -> room, imported at first use
     "fuse_conv_bn_weights": "fusion",
     "fuse_linear_bn_eval": "fusion",
     "fuse_linear_bn_weights": "fusion",
-    "remove_spectral_norm": "spectral_norm",
-    "spectral_norm": "spectral_norm",
-    "remove_weight_norm": "weight_norm",
-    "weight_norm": "weight_norm",
+    "remove_spectral_norm": "_spectral_norm",
+    "spectral_norm": "_spectral_norm",
+    "remove_weight_norm": "_weight_norm",
+    "weight_norm": "_weight_norm",
     "skip_init": "init",
     "convert_conv2d_weight_memory_format": "memory_format",
     "convert_conv3d_weight_memory_format": "memory_format",
@@ -41,11 +41,9 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     if name in _LATER:
-        room = importlib.import_module(f".{_LATER[name]}", __name__)
-        for each, where in _LATER.items():  # all at once: importing a room puts it over a function of its name
-            if where == _LATER[name]:
-                globals()[each] = getattr(room, each)
-        return globals()[name]
+        value = getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
+        globals()[name] = value
+        return value
     if name in _ROOMS:
         return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -143,7 +143,7 @@ class OneCycleLR(LRScheduler):
     >>> import flambeau as torch
     >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1, momentum=0.9)
     >>> schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=10)
-    >>> schedule.get_last_lr()
+    >>> [round(rate, 6) for rate in schedule.get_last_lr()]
     [0.04]
     """
 
