@@ -21,6 +21,7 @@ from rows.row import FLOAT, Row
 from .sampling import HALF, Fixed, Maker, Typed, dtypes_of, samples, small
 from .trying import LAYOUTS, call, close, in_place, namespace, numbers, on, operation, reference, results, same, tensors
 
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::UserWarning", "ignore::numpy.exceptions.ComplexWarning")
 ROWS = all_rows()
 TRIED = [row for row in ROWS if samples(row, "float64" if "float64" in row.dtypes else min(row.dtypes), empty=False)]
 WAYS = {"random", "creation"}  # classes with tests of their own: tests/tensor
