@@ -10,6 +10,7 @@ namespace flambeau::python {
 enum State : uint8_t { kAsleep, kAwake, kKept };
 
 PyTypeObject* ParameterType = nullptr;
+std::atomic<int64_t> kept_by_graphs{0};
 
 static PyObject*& dict_of(TensorBody* t) { return reinterpret_cast<PyObject*&>(t->python.words[4]); }
 static PyObject*& weakrefs_of(TensorBody* t) { return reinterpret_cast<PyObject*&>(t->python.words[5]); }
@@ -47,7 +48,10 @@ PyObject* wrap(Tensor t) {
       b->release();  // Python holds one already
       if (b->grad_fn && !PyObject_GC_IsTracked(o)) PyObject_GC_Track(o);
       break;
-    case kKept: b->python_state = kAwake; break;  // C++'s hold becomes the caller's, t's reference becomes Python's
+    case kKept:
+      b->python_state = kAwake;
+      kept_by_graphs--;
+      break;  // C++'s hold becomes the caller's, t's reference becomes Python's
   }
   return o;
 }
@@ -68,6 +72,7 @@ static void tensor_dealloc(PyObject* o) {
     } else {
       o->ob_refcnt = 1;
       t->python_state = kKept;
+      kept_by_graphs++;
     }
     t->release();
     return;
@@ -86,6 +91,7 @@ static void tensor_dealloc(PyObject* o) {
 static bool dispose(TensorBody* t) {
   if (t->python_state != kKept || !Py_IsInitialized()) return false;
   PyGILState_STATE gil = PyGILState_Ensure();
+  kept_by_graphs--;
   t->python_state = kAwake;
   t->refs.store(1);
   Py_DECREF(header_of(t));
@@ -105,7 +111,7 @@ static int tensor_traverse(PyObject* o, visitproc visit, void* arg) {
 static int tensor_clear(PyObject* o) {
   TensorBody* t = body_of(o);
   Py_CLEAR(dict_of(t));
-  clear_graph(t);
+  if (t->refs.load() == 1) clear_graph(t);  // else C++ still uses it
   return 0;
 }
 

@@ -23,7 +23,7 @@ def per_slice(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return function(*args, **kwargs)
         except RuntimeError as error:
-            if not str(error).startswith("vmap: It looks like"):
+            if not str(error).startswith(("vmap: It looks like", "vmap: We do not support")):
                 raise
             layers = [layer for v in (*args, *kwargs.values()) if isinstance(v, Tensor) and (layer := C.layer_of(v)) is not None]
             if not layers or max(layers)[1] != _BATCHED:
