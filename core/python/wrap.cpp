@@ -101,8 +101,7 @@ static bool dispose(TensorBody* t) {
 
 static int tensor_traverse(PyObject* o, visitproc visit, void* arg) {
   TensorBody* t = body_of(o);
-  Py_VISIT(dict_of(t));
-  if (PyType_HasFeature(Py_TYPE(o), Py_TPFLAGS_HEAPTYPE)) Py_VISIT(Py_TYPE(o));
+  Py_VISIT(dict_of(t));  // a subclass's own traversal visits the type
   // What C++ holds is part of this object only while nobody else holds the tensor.
   if (t->refs.load() == 1) return visit_graph(t, visit, arg);
   return 0;
