@@ -2,9 +2,10 @@
 
 import warnings
 
-import flambeau as torch
 import numpy as np
 import pytest
+
+import flambeau as torch
 from flambeau.autograd import forward_ad, functional, gradcheck, gradgradcheck
 from flambeau.utils.checkpoint import checkpoint, checkpoint_sequential
 
@@ -30,7 +31,8 @@ def f_numpy(x):
     return np.cumsum(np.sin(x) * x.sum())
 
 
-@pytest.mark.parametrize("options", [{}, {"vectorize": True}, {"vectorize": True, "strategy": "forward-mode"}, {"create_graph": True}])
+@pytest.mark.parametrize("options", [{}, {"vectorize": True}, {"vectorize": True, "strategy": "forward-mode"}, {
+    "create_graph": True}])
 def test_jacobian(options):
     x = double(4)
     found = functional.jacobian(f, x, **options)
@@ -45,7 +47,8 @@ def test_jacobian_of_several_inputs_and_outputs():
     assert not found[1][1].any()
 
 
-@pytest.mark.parametrize("options", [{}, {"vectorize": True}, {"vectorize": True, "outer_jacobian_strategy": "forward-mode"}])
+@pytest.mark.parametrize("options", [{}, {"vectorize": True}, {"vectorize": True, "outer_jacobian_strategy":
+    "forward-mode"}])
 def test_hessian(options):
     x = double(3)
     found = functional.hessian(lambda t: (t**3).sum() * t[0], x, **options)
@@ -147,10 +150,12 @@ def test_gradcheck_refuses_what_is_wrong():
             return g * 3
 
     x = double(2).requires_grad_()
-    with pytest.raises(torch.autograd.checks.GradcheckError, match="Jacobian mismatch for output 0 with respect to input 0"):
+    with pytest.raises(torch.autograd.checks.GradcheckError, match="Jacobian mismatch for output 0 with respect to "
+                                                                   "input 0"):
         gradcheck(Wrong.apply, (x,))
     assert not gradcheck(Wrong.apply, (x,), raise_exception=False)
-    with pytest.raises(torch.autograd.checks.GradcheckError, match="Numerical gradient for function expected to be zero"):
+    with pytest.raises(torch.autograd.checks.GradcheckError, match="Numerical gradient for function expected to be "
+                                                                   "zero"):
         gradcheck(lambda t: t.detach() * 2, (x,))
     with pytest.raises(ValueError, match="at least one input tensor to require gradient"):
         gradcheck(lambda t: t, (double(2),))

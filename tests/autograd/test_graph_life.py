@@ -3,10 +3,16 @@
 import gc
 import weakref
 
-import flambeau as torch
 import pytest
+
+import flambeau as torch
 from flambeau.autograd import Function
-from flambeau.autograd.graph import disable_saved_tensors_hooks, register_multi_grad_hook, save_on_cpu, saved_tensors_hooks
+from flambeau.autograd.graph import (
+    disable_saved_tensors_hooks,
+    register_multi_grad_hook,
+    save_on_cpu,
+    saved_tensors_hooks,
+)
 
 
 def leaf(*values):

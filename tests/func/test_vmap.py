@@ -1,8 +1,9 @@
 """vmap: dimensions, structure, errors, random numbers, in-place changes, and rules that need more than one operand."""
 
-import flambeau as torch
 import numpy as np
 import pytest
+
+import flambeau as torch
 from flambeau.func import vmap
 
 
@@ -126,7 +127,8 @@ def test_random_numbers():
         (lambda x: vmap(lambda a: a if a.sum() > 0 else -a)(x), RuntimeError, "data-dependent control flow"),
         (lambda x: vmap(lambda a: a.nonzero())(x), RuntimeError, "dynamic shape"),
         (lambda x: vmap(lambda a: 3)(x), ValueError, "must only return Tensors"),
-        (lambda x: vmap(lambda a: a, out_dims=None)(x), ValueError, "can not return a BatchedTensor when out_dim is None"),
+        (lambda x: vmap(lambda a: a, out_dims=None)(x), ValueError, "can not return a BatchedTensor when out_dim is "
+                                                                    "None"),
         (lambda x: vmap(lambda a: a)(), ValueError, "got no inputs"),
         (lambda x: vmap(lambda a: a, in_dims=(None,))(x), ValueError, "at least one Tensor to vmap over"),
         (lambda x: vmap(lambda a: a, in_dims=5)(x), ValueError, "Got in_dim=5 for some input"),
