@@ -273,6 +273,7 @@ void run_batched(LevelCall& c) {
     Level* level = find_level(c.level);
     Randomness mode = level ? level->randomness : Randomness::Error;
     if (mode == Randomness::Error) refuse_random();
+    DrawsBelow once(c.level);
     if (mode == Randomness::Same) return slice_by_slice(c, true);
     if (&p == &primitive::multinomial) return slice_by_slice(c);
     elementwise(c);
@@ -282,18 +283,72 @@ void run_batched(LevelCall& c) {
   if (!rule || !rule(c)) slice_by_slice(c);
 }
 
+bool vjp_by_slices(Backward& b) {
+  const Primitive& p = b.primitive;
+  int64_t level = 0, batch = 0;
+  auto look = [&](const TensorBody* t) {
+    Wrapped* w = wrapped(t);
+    if (!w || w->kind != LevelKind::Batched || w->level < level) return;
+    level = w->level;
+    batch = w->inner.size(0);
+  };
+  for (int i = 0; i < p.param_count; i++) {
+    if (b.args[i].is_tensor()) look(b.args[i].tensor);
+    for (TensorBody* t : b.args[i].as_tensors()) look(t);
+  }
+  for (int r = 0; r < p.result_count; r++) {
+    look(b.results[r].get());
+    look(b.grads[r].get());
+  }
+  if (!level || !batch) return false;
+  auto slice = [&](const Tensor& t, int64_t i) {
+    Wrapped* w = at_level(t.get(), level);
+    return w ? ops::select(w->inner, 0, i) : t;
+  };
+  std::vector<Tensor> outs[kMaxParams];
+  std::vector<std::vector<Tensor>> list_outs(b.out_list.size());
+  for (int64_t i = 0; i < batch; i++) {
+    Exchanged args(p, b.args, [&](TensorBody* t) { return slice(sharing(t), i); });
+    Tensor results[kMaxResults], grads[kMaxResults], out[kMaxParams];
+    for (int r = 0; r < p.result_count; r++) {
+      if (b.results[r]) results[r] = slice(b.results[r], i);
+      if (b.grads[r]) grads[r] = slice(b.grads[r], i);
+    }
+    std::vector<Tensor> list(b.out_list.size());
+    bool layered = thread_state().grad_enabled;
+    each_operand(p, args.values, [&](TensorBody* t) { layered |= t->keys != 0; });
+    for (const Tensor& g : grads) layered |= g && g->keys;
+    Backward one{p, args.values, results, grads, b.needs, out, list, b.shapes, b.dtypes, b.list_shapes, layered};
+    p.vjp(one);
+    for (int k = 0; k < p.param_count; k++)
+      if (out[k]) outs[k].push_back(std::move(out[k]));
+    for (size_t k = 0; k < list.size(); k++)
+      if (list[k]) list_outs[k].push_back(std::move(list[k]));
+  }
+  auto joined = [&](const std::vector<Tensor>& slices) {
+    std::vector<TensorBody*> list;
+    for (const Tensor& t : slices) list.push_back(t.get());
+    return slices.empty() ? Tensor() : wrap_batched(ops::stack(list_value(list), 0), level);
+  };
+  for (int k = 0; k < p.param_count; k++) b.out[k] = joined(outs[k]);
+  for (size_t k = 0; k < list_outs.size(); k++) b.out_list[k] = joined(list_outs[k]);
+  return true;
+}
+
 bool run_random(LevelCall& c, Level& level) {
   const Primitive& p = c.p;
   if (!draws(p)) return false;
   if (level.randomness == Randomness::Error) refuse_random();
-  if (level.randomness == Randomness::Same) return false;
+  DrawsBelow once(level.id);
+  if (level.randomness == Randomness::Same) {
+    c.below(c.args, c.results);
+    return true;
+  }
   if (c.in_place || c.out)
     fail(ErrorKind::Runtime,
          "vmap: Cannot ask for different inplace randomness on an unbatched tensor. This will appear like same randomness. If "
          "this is necessary for your usage, please file an issue with functorch.");
   std::vector<std::vector<Tensor>> slices(size_t(p.result_count));
-  WithThreadState restore;
-  thread_state().excluded |= kLevelKeys;
   Value args[kMaxParams];
   std::copy(c.args, c.args + p.param_count, args);
   Tensor results[kMaxResults];

@@ -271,6 +271,12 @@ struct RetainGrad final : GradHook {
 };
 }  // namespace
 
+// What retain_grad keeps is what all other hooks leave.
+static void insert_hook(GradHooks& hooks, std::shared_ptr<GradHook> hook) {
+  bool before_last = !hooks.list.empty() && dynamic_cast<RetainGrad*>(hooks.list.back().get());
+  hooks.list.insert(hooks.list.end() - before_last, std::move(hook));
+}
+
 int64_t add_tensor_hook(const Tensor& t, std::shared_ptr<GradHook> hook) {
   hook->id = next_hook++;
   int64_t id = hook->id;
@@ -278,7 +284,7 @@ int64_t add_tensor_hook(const Tensor& t, std::shared_ptr<GradHook> hook) {
   if (Node* n = e.node()) {
     auto& results = n->more().results;
     if (results.size() <= e.index()) results.resize(e.index() + 1);
-    results[e.index()].list.push_back(std::move(hook));
+    insert_hook(results[e.index()], std::move(hook));
   } else {
     auto& more = extra(t.get());
     if (!more.hooks) more.hooks = new GradHooks;

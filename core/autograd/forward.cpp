@@ -237,22 +237,19 @@ void change_in_place(LevelCall& c) {
     c.below(d.primals.values, c.results);
     return;
   }
-  // The rule may read what is about to be overwritten, so a copy goes through the change first.
-  Value args[kMaxParams];
-  std::copy(d.args(), d.args() + c.p.param_count, args);
-  Tensor original = d.args()[0].as_tensor(), changed = ops::clone(original);
-  args[0] = Value(changed);
-  call_in_place(c.p, args);
-  Tensor results[kMaxResults], tangents[kMaxResults];
-  results[0] = changed;
-  differentiate(d, results, tangents);
   if (!at_level(target.get(), c.level)) {
     if (!level) fail(ErrorKind::Runtime, c.p.name, "_: a dual tensor of a level that has ended changes a tensor outside of it");
     if (requires_grad(target.get())) layers.check_in_place(c.p, target);
     adopt(target, *level);
-    original = below(target, c.level);
   }
-  ops::copy_(original, changed);
+  // The rule may read what is overwritten now or later, and lower levels may save that: it gets copies.
+  Tensor original = below(target, c.level), before = ops::clone(original);
+  d.primals.values[0] = Value(original);
+  c.below(d.primals.values, c.results);
+  d.primals.values[0] = Value(before);
+  Tensor results[kMaxResults], tangents[kMaxResults];
+  results[0] = c.p.saves_results ? ops::clone(original) : original;
+  differentiate(d, results, tangents);
   set_tangent(target, tangents[0] ? tangents[0] : zeros_of(original));
   refresh(target);
 }

@@ -80,7 +80,7 @@ void transform(uint8_t, const Primitive& p, Value* args, Tensor* results, bool i
   if (!top) {
     if (p.cls == Class::Random || p.cls == Class::Creation)
       for (size_t i = stack().size(); i-- > 0;)
-        if (stack()[i].kind == LevelKind::Batched) {
+        if (stack()[i].kind == LevelKind::Batched && stack()[i].id < DrawsBelow::level()) {
           if (run_random(c, stack()[i])) return;
           break;
         }

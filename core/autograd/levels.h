@@ -79,6 +79,19 @@ struct LevelCall {
 void run_tracked(LevelCall& c);
 void run_dual(LevelCall& c);
 void run_batched(LevelCall& c);
+
+class DrawsBelow {               // random rows inside it belong to lower levels than this one, which has had its turn
+ public:
+  static int64_t& level() {
+    thread_local int64_t level = INT64_MAX;
+    return level;
+  }
+  explicit DrawsBelow(int64_t id) : before_(std::exchange(level(), id)) {}
+  ~DrawsBelow() { level() = before_; }
+
+ private:
+  int64_t before_;
+};
 bool run_random(LevelCall& c, Level& level);               // random rows without batched operands; false: as usual
 
 // Arguments with their tensors exchanged. f(body) gives the tensor to use instead (it is kept alive here).
@@ -117,6 +130,9 @@ void each_operand(const Primitive& p, const Value* args, F&& f) {
   }
 }
 
+// Runs a gradient once for every slice of its batched operands: for gradients that read memory themselves. False: there
+// are no batched ones.
+bool vjp_by_slices(Backward& b);
 int64_t& backward_level();       // of the func.grad whose graph this thread is walking, or 0
 
 inline Tensor sharing(TensorBody* t) { return Tensor::share(t); }

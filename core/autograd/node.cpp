@@ -1,6 +1,7 @@
 // Edges, nodes of rows: what they save, and how they give it back to a gradient formula.
 #include "autograd/levels.h"
 #include "autograd/node.h"
+#include "tensor/copy.h"
 #include <cstring>
 #include <new>
 
@@ -87,6 +88,14 @@ int64_t& backward_level() {
 }
 
 namespace {
+
+void run_vjp(Backward& b) {
+  try {
+    b.primitive.vjp(b);
+  } catch (const HiddenData&) {
+    if (!vjp_by_slices(b)) throw;
+  }
+}
 
 bool needs_composition(const Primitive& p, const Value* args, const Tensor* results, const std::vector<Tensor>& grads) {
   bool recording = thread_state().grad_enabled, found = false;
@@ -302,7 +311,7 @@ void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, 
       dtypes[i] = s.dtype;
       if (edges_[k]) needs |= 1u << i;
       if (args[i].is_tensor()) {
-        check_version(args[i].peek(), versions_[k]);
+        if (p.cls != Class::View) check_version(args[i].peek(), versions_[k]);  // views read geometry, no values
         if (args[i].tensor->keys) [[unlikely]] {
           if (Wrapped* w = at_level(args[i].tensor, backward_level())) args[i] = Value(w->inner);
           composed = true;
@@ -336,7 +345,7 @@ void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, 
   if (composed && !create_graph && backward_level()) composed = needs_composition(p, args, results, grads);
   Backward b{p, args, results, grads.data(), needs, arg_grads, list_grads, shapes, dtypes, list_shapes, composed};
   if (p.fused_vjp && !composed) p.fused_vjp(b);
-  else p.vjp(b);
+  else run_vjp(b);
   k = 0;
   for (int i = 0; i < p.param_count; i++) {
     ParamType type = p.params[i].type;

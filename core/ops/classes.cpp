@@ -72,20 +72,18 @@ void check_target(const Loss& l, int64_t bad, const char* name) {
        l.c.classes - 1, " (or ignore_index ", l.c.ignore_index, "); got ", l.c.target[bad], " at position ", bad);
 }
 
-// The distribution that a row's class number (smoothed, weighted) stands for: rows of zeros for ignored ones.
-Tensor distribution(const Loss& l, DType dtype) {
-  int64_t n = l.c.outer, classes = l.c.classes;
-  Tensor t = empty(Dims{n, classes}, DType::Float64);
-  auto* p = t.data_as<double>();
-  Tensor weight = l.weight ? converted(l.weight, DType::Float64) : Tensor();
-  for (int64_t i = 0; i < n; i++)
-    for (int64_t j = 0; j < classes; j++) {
-      double w = weight ? weight.data_as<double>()[j] : 1;
-      bool counted = l.c.target[i] != l.c.ignore_index;
-      double share = l.c.label_smoothing / double(classes) + (j == l.c.target[i] ? 1 - l.c.label_smoothing : 0);
-      p[i * classes + j] = counted ? w * share : 0;
-    }
-  return converted(t, dtype);
+// The distributions that class numbers (smoothed, weighted) stand for, as a composition: shape (n, classes, ...), zeros
+// for ignored numbers.
+Tensor distributions(const Backward& b, int64_t ignore, double smoothing) {
+  int64_t classes = b.shapes[0][1];
+  Dims along(int(b.shapes[0].size()) - 1, 1);
+  along[0] = classes;
+  Tensor numbers = empty(along, DType::Int64);
+  for (int64_t i = 0; i < classes; i++) numbers.data_as<int64_t>()[i] = i;
+  Tensor target = ops::unsqueeze(b.args[1], 1), t = ops::cast(ops::eq(target, numbers), b.dtypes[0]);
+  if (smoothing) t = ops::add(ops::mul(t, 1 - smoothing), smoothing / double(classes));
+  if (!b.args[2].none()) t = ops::mul(t, ops::reshape(b.args[2], along));
+  return ops::where(ops::eq(target, ignore), 0, t);
 }
 
 }  // namespace
@@ -219,16 +217,15 @@ void class_cross_entropy(Backward& b) {
   const Tensor& g = b.grads[0];
   if (!g || !b.needed(0)) return;
   const Tensor& x = b.args[0].peek();
-  Loss l = loss_of("cross_entropy", b.args[0], b.args[1], b.args[2], x.sizes(), b.args[3].as_int(), b.args[4].as_int(),
-                   b.args[5].as_double(), x.dtype());
   if (!b.differentiable) {
+    Loss l = loss_of("cross_entropy", b.args[0], b.args[1], b.args[2], x.sizes(), b.args[3].as_int(), b.args[4].as_int(),
+                     b.args[5].as_double(), x.dtype());
     Tensor grad = computable(g, "cross_entropy"), dx = empty(x.sizes(), l.input.dtype());
     kernel().cross_entropy_backward[wide(l.input)](l.c, b.results[1].data(), b.results[2].data(), grad.data(), dx.data());
     b.out[0] = converted(dx, x.dtype());
     return;
   }
-  Tensor t = distribution(l, x.dtype());
-  Tensor scale = g;
+  Tensor t = distributions(b, b.args[4].as_int(), b.args[5].as_double()), scale = g;
   if (b.args[3].as_int() == 1) scale = ops::div(scale, ops::cast(b.results[2], x.dtype()));
   if (b.args[3].as_int() == 0) scale = ops::unsqueeze(scale, 1);
   Tensor rows = ops::sum(t, Dims{1}, true);
@@ -238,24 +235,17 @@ void class_cross_entropy(Backward& b) {
 void class_nll(Backward& b) {
   const Tensor& g = b.grads[0];
   if (!g || !b.needed(0)) return;
-  Loss l = loss_of("nll_loss", Value(), b.args[1], b.args[2], b.shapes[0], b.args[3].as_int(), b.args[4].as_int(), 0, b.dtypes[0]);
-  DType compute = is_half(b.dtypes[0]) ? DType::Float32 : b.dtypes[0];
-  Tensor total = b.results[1];
-  auto slope = [&](const Tensor& grad) {
-    Tensor dx = empty(b.shapes[0], compute);
-    kernel().nll_loss_backward[compute == DType::Float64](l.c, total.data(), grad.data(), dx.data());
-    return converted(dx, b.dtypes[0]);
-  };
   if (!b.differentiable) {
-    b.out[0] = slope(computable(g, "nll_loss"));
+    Loss l = loss_of("nll_loss", Value(), b.args[1], b.args[2], b.shapes[0], b.args[3].as_int(), b.args[4].as_int(), 0, b.dtypes[0]);
+    Tensor grad = computable(g, "nll_loss"), dx = empty(b.shapes[0], grad.dtype());
+    kernel().nll_loss_backward[wide(grad)](l.c, b.results[1].data(), grad.data(), dx.data());
+    b.out[0] = converted(dx, b.dtypes[0]);
     return;
   }
-  // Linear in the cotangent: the slope for a cotangent of ones, scaled.
-  Tensor ones = empty(g.sizes(), compute);
-  alignas(16) char one[16];
-  store_number(one, compute, {1, 0});
-  fill_with(ones, one);
-  b.out[0] = ops::mul(slope(ones), g.dim() == 0 ? g : ops::unsqueeze(g, 1));
+  Tensor scale = g;
+  if (b.args[3].as_int() == 1) scale = ops::div(scale, ops::cast(b.results[1], g.dtype()));
+  if (b.args[3].as_int() == 0) scale = ops::unsqueeze(scale, 1);
+  b.out[0] = ops::neg(ops::mul(distributions(b, b.args[4].as_int(), 0), scale));
 }
 
 }  // namespace vjps

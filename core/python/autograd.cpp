@@ -1,4 +1,6 @@
 // Autograd's face in Python: backward, hooks, grad_fn objects, custom functions, the collector's view of the graph.
+#include <unordered_map>
+#include <unordered_set>
 #include "python/python.h"
 #include "tensor/copy.h"
 
@@ -68,8 +70,9 @@ std::atomic<int64_t> next_hook_id{1 << 20};
 // ---- hooks ----
 struct PythonHook final : GradHook {
   PyObject* f;
-  explicit PythonHook(PyObject* callable) : f(Py_NewRef(callable)) {}
+  explicit PythonHook(PyObject* callable) : f(Py_NewRef(callable)) { kept_by_graphs++; }
   ~PythonHook() override {
+    kept_by_graphs--;
     if (!Py_IsInitialized()) return;
     PyGILState_STATE gil = PyGILState_Ensure();
     Py_DECREF(f);
@@ -89,8 +92,9 @@ struct PythonHook final : GradHook {
 struct PythonNodeHook final : NodeExtra::NodeHook {
   PyObject* f;
   bool is_before;
-  PythonNodeHook(PyObject* callable, bool before) : f(Py_NewRef(callable)), is_before(before) {}
+  PythonNodeHook(PyObject* callable, bool before) : f(Py_NewRef(callable)), is_before(before) { kept_by_graphs++; }
   ~PythonNodeHook() override {
+    kept_by_graphs--;
     if (!Py_IsInitialized()) return;
     PyGILState_STATE gil = PyGILState_Ensure();
     Py_DECREF(f);
@@ -135,8 +139,19 @@ PyObject* node_add_hook(PyObject* o, PyObject* callable, bool before) {
     return Py_BuildValue("(OL)", o, (long long)id);
   });
 }
-PyObject* node_register_hook(PyObject* o, PyObject* f) { return node_add_hook(o, f, false); }
-PyObject* node_register_prehook(PyObject* o, PyObject* f) { return node_add_hook(o, f, true); }
+// A RemovableHandle that takes the hook away again.
+PyObject* node_handle(PyObject* o, PyObject* f, bool before) {
+  Object added(node_add_hook(o, f, before));
+  if (!added) return nullptr;
+  Object module(PyImport_ImportModule("flambeau._tensor")), tools(PyImport_ImportModule("functools"));
+  Object remove(PyObject_GetAttrString(o, "_remove_hook"));
+  if (!module || !tools || !remove) return nullptr;
+  Object bound(PyObject_CallMethod(tools.get(), "partial", "OO", remove.get(), PyTuple_GET_ITEM(added.get(), 1)));
+  if (!bound) return nullptr;
+  return PyObject_CallMethod(module.get(), "RemovableHandle", "O", bound.get());
+}
+PyObject* node_register_hook(PyObject* o, PyObject* f) { return node_handle(o, f, false); }
+PyObject* node_register_prehook(PyObject* o, PyObject* f) { return node_handle(o, f, true); }
 PyObject* node_remove_hook(PyObject* o, PyObject* id) {
   int64_t wanted = PyLong_AsLongLong(id);
   if (NodeExtra* extra = node_of(o)->extra) std::erase_if(extra->hooks, [&](auto& h) { return h->id == wanted; });
@@ -146,8 +161,8 @@ PyObject* node_remove_hook(PyObject* o, PyObject* id) {
 PyGetSetDef node_getset[] = {{"next_functions", node_next_functions, nullptr, nullptr, nullptr},
                              {"metadata", node_metadata, nullptr, nullptr, nullptr}, {}};
 PyMethodDef node_methods[] = {{"name", node_name, METH_NOARGS, nullptr},
-                              {"_register_hook", node_register_hook, METH_O, nullptr},
-                              {"_register_prehook", node_register_prehook, METH_O, nullptr},
+                              {"register_hook", node_register_hook, METH_O, "register_hook(f): f(grad_inputs, grad_outputs) after the node has run."},
+                              {"register_prehook", node_register_prehook, METH_O, "register_prehook(f): f(grad_outputs) before the node runs."},
                               {"_remove_hook", node_remove_hook, METH_O, nullptr},
                               {}};
 PyTypeObject NodeType = {PyVarObject_HEAD_INIT(nullptr, 0)};
@@ -165,8 +180,9 @@ struct FunctionNode final : Node {
   bool materialize = true;
   bool once = false;
 
-  explicit FunctionNode(PyObject* ctx) : context(Py_NewRef(ctx)) {}
+  explicit FunctionNode(PyObject* ctx) : context(Py_NewRef(ctx)) { kept_by_graphs++; }
   ~FunctionNode() override {
+    kept_by_graphs--;
     if (!context || !Py_IsInitialized()) return;
     PyGILState_STATE gil = PyGILState_Ensure();
     Py_DECREF(context);
@@ -272,7 +288,9 @@ struct PythonSavedHooks final : SavedHooks {
   std::shared_ptr<void> pack(const Tensor& t) override {
     Object argument(wrap(t));
     PyObject* packed = ok(PyObject_CallOneArg(pack_with.get(), argument.get()));
+    kept_by_graphs++;
     return std::shared_ptr<void>(packed, [](void* p) {
+      kept_by_graphs--;
       if (!Py_IsInitialized()) return;
       PyGILState_STATE gil = PyGILState_Ensure();
       Py_DECREF(static_cast<PyObject*>(p));
@@ -474,52 +492,127 @@ PyObject* get_grad_fn(PyObject* o, void*) {
   });
 }
 
-// What the collector may know of a graph that only `t` holds: hooks' closures, contexts of custom functions, and tensors
-// that a node alone keeps. Nodes and tensors that others hold too are theirs to report.
-int visit_graph(TensorBody* t, visitproc visit, void* arg) {
-  auto visit_hooks = [&](const GradHooks& hooks) -> int {
-    for (const auto& hook : hooks.list)
-      if (void* f = hook->owner(); f && hook.use_count() == 1) Py_VISIT(static_cast<PyObject*>(f));
-    return 0;
-  };
-  if (t->extra && t->extra->hooks)
-    if (int status = visit_hooks(*t->extra->hooks)) return status;
-  if (t->extra && t->extra->grad) {
-    TensorBody* g = t->extra->grad.get();
-    if (g->refs.load() == 1 && g->python_state) Py_VISIT(header_of(g));
-  }
-  if (!t->grad_fn) return 0;
-  std::vector<Node*> stack;
-  if (t->grad_fn->refs.load() == 1) stack.push_back(t->grad_fn);
-  int status = 0;
-  size_t steps = 0;
-  while (!stack.empty() && status == 0 && steps++ < 1000000) {
-    Node* n = stack.back();
-    stack.pop_back();
-    struct Context {
-      visitproc visit;
-      void* arg;
-      int status;
-    } context{visit, arg, 0};
-    n->visit_python([](void* o, void* c) {
-      auto* x = static_cast<Context*>(c);
-      if (!x->status) x->status = x->visit(static_cast<PyObject*>(o), x->arg);
-    }, &context);
-    n->visit_saved([](TensorBody* saved, void* c) {
-      auto* x = static_cast<Context*>(c);
-      if (!x->status && saved->python_state && saved->refs.load() == 1) x->status = x->visit(header_of(saved), x->arg);
-    }, &context);
-    status = context.status;
-    if (n->extra) {
-      for (const auto& hooks : n->extra->results)
-        if (!status) status = visit_hooks(hooks);
-      for (const auto& hook : n->extra->hooks)
-        if (void* f = hook->owner(); f && !status) status = visit(static_cast<PyObject*>(f), arg);
+// ---- the collector ----
+// Python objects that graphs keep: while there are none, the collector has nothing to learn from a graph.
+namespace {
+
+using Visitor = void (*)(void* object, void* context);
+
+void each_hook(const GradHooks& hooks, Visitor visit, void* context) {
+  for (const auto& hook : hooks.list)
+    if (void* f = hook->owner(); f && hook.use_count() == 1) visit(f, context);
+}
+
+// Everything in C++ that a tensor leads to, with how many references to it were met on the way. What has no others
+// belongs to the tensor alone, and so do the Python objects it keeps.
+class Belongings {
+ public:
+  static constexpr size_t kMost = 50000;  // larger graphs are left alone
+
+  bool explore(TensorBody* t) {
+    follow_tensor(t);
+    while (at_ < order_.size()) {
+      if (order_.size() > kMost) return false;
+      Item item = order_[at_++];
+      if (item.node) follow_node(item.node);
+      else follow_tensor(item.tensor);
     }
-    for (Edge& e : n->edges())
-      if (Node* next = e.node(); next && next->refs.load() == 1) stack.push_back(next);
+    return true;
   }
-  return status;
+
+  void visit(Visitor f, void* context) {
+    // Things that somebody else holds, and all that they lead to, are not ours.
+    std::vector<const void*> stack;
+    for (const Item& item : order_) {
+      uint32_t refs = item.node ? item.node->refs.load() : item.tensor->refs.load();
+      if (counts_[item.key()] != refs) stack.push_back(item.key());
+    }
+    while (!stack.empty()) {
+      const void* key = stack.back();
+      stack.pop_back();
+      if (!foreign_.insert(key).second) continue;
+      for (const void* next : leads_[key]) stack.push_back(next);
+    }
+    for (const Item& item : order_) {
+      if (foreign_.count(item.key())) continue;
+      if (item.node) visit_node(item.node, f, context);
+      else visit_tensor(item.tensor, f, context);
+    }
+  }
+
+  static void visit_tensor(TensorBody* t, Visitor f, void* context) {
+    if (t->python_state) f(header_of(t), context);  // kept by C++ alone
+    if (t->extra && t->extra->hooks) each_hook(*t->extra->hooks, f, context);
+  }
+
+ private:
+  struct Item {
+    Node* node;
+    TensorBody* tensor;
+    const void* key() const { return node ? static_cast<const void*>(node) : tensor; }
+  };
+
+  void meet(Node* n) {
+    if (!n) return;
+    if (from_) leads_[from_].push_back(n);
+    if (counts_[n]++ == 0) order_.push_back({n, nullptr});
+  }
+  void meet(TensorBody* t) {
+    if (!t) return;
+    if (from_) leads_[from_].push_back(t);
+    if (counts_[t]++ == 0) order_.push_back({nullptr, t});
+  }
+
+  void follow_tensor(TensorBody* t) {
+    from_ = at_ ? t : nullptr;
+    meet(t->grad_fn);
+    if (t->extra) meet(t->extra->grad.get());
+    if (t->base) meet(t->base);
+  }
+  void follow_node(Node* n) {
+    from_ = n;
+    for (Edge& e : n->edges()) {
+      meet(e.node());
+      meet(e.leaf());
+    }
+    n->visit_saved([](TensorBody* t, void* self) { static_cast<Belongings*>(self)->meet(t); }, this);
+  }
+  static void visit_node(Node* n, Visitor f, void* context) {
+    n->visit_python(f, context);
+    if (!n->extra) return;
+    for (const auto& hooks : n->extra->results) each_hook(hooks, f, context);
+    for (const auto& hook : n->extra->hooks)
+      if (void* o = hook->owner(); o && hook.use_count() == 1) f(o, context);
+    for (const auto& p : n->extra->packed)
+      if (p.value && p.value.use_count() == 1) f(p.value.get(), context);
+  }
+
+  const void* from_ = nullptr;
+  size_t at_ = 0;
+  std::vector<Item> order_;
+  std::unordered_map<const void*, uint32_t> counts_;
+  std::unordered_map<const void*, std::vector<const void*>> leads_;
+  std::unordered_set<const void*> foreign_;
+};
+
+}  // namespace
+
+int visit_graph(TensorBody* t, visitproc visit, void* arg) {
+  struct Context {
+    visitproc visit;
+    void* arg;
+    int status = 0;
+  } context{visit, arg};
+  Visitor report = [](void* o, void* c) {
+    auto* x = static_cast<Context*>(c);
+    if (!x->status) x->status = x->visit(static_cast<PyObject*>(o), x->arg);
+  };
+  if (t->extra && t->extra->hooks) each_hook(*t->extra->hooks, report, &context);
+  bool leads = t->grad_fn || t->base || (t->extra && t->extra->grad);
+  if (!leads || kept_by_graphs.load(std::memory_order_relaxed) == 0) return context.status;
+  Belongings found;
+  if (found.explore(t)) found.visit(report, &context);
+  return context.status;
 }
 
 void clear_graph(TensorBody* t) {

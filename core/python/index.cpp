@@ -21,7 +21,8 @@ Tensor as_index(PyObject* o) {
 }
 
 Tensor as_type(const Tensor& t, DType dtype) {
-  return t->keys && t.dtype() != dtype ? ops::cast(t, dtype) : converted(t, dtype);
+  if (t->keys) return t.dtype() == dtype ? t : ops::cast(t, dtype);
+  return converted(t, dtype);
 }
 
 [[noreturn]] void bad_index(PyObject* o) {

@@ -126,6 +126,8 @@ extern PyBufferProcs tensor_buffer;
 PyObject* tensor_compare(PyObject* a, PyObject* b, int op);
 PyObject* tensor_iter(PyObject* self);
 PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs);
+// Python objects that hooks, custom functions, packed tensors and tensors' own state keep alive from within C++.
+extern std::atomic<int64_t> kept_by_graphs;
 int visit_graph(TensorBody* t, visitproc visit, void* arg);
 void clear_graph(TensorBody* t);
 

@@ -10,6 +10,7 @@ namespace flambeau::python {
 enum State : uint8_t { kAsleep, kAwake, kKept };
 
 PyTypeObject* ParameterType = nullptr;
+std::atomic<int64_t> kept_by_graphs{0};
 
 static PyObject*& dict_of(TensorBody* t) { return reinterpret_cast<PyObject*&>(t->python.words[4]); }
 static PyObject*& weakrefs_of(TensorBody* t) { return reinterpret_cast<PyObject*&>(t->python.words[5]); }
@@ -47,7 +48,10 @@ PyObject* wrap(Tensor t) {
       b->release();  // Python holds one already
       if (b->grad_fn && !PyObject_GC_IsTracked(o)) PyObject_GC_Track(o);
       break;
-    case kKept: b->python_state = kAwake; break;  // C++'s hold becomes the caller's, t's reference becomes Python's
+    case kKept:
+      b->python_state = kAwake;
+      kept_by_graphs--;
+      break;  // C++'s hold becomes the caller's, t's reference becomes Python's
   }
   return o;
 }
@@ -68,6 +72,7 @@ static void tensor_dealloc(PyObject* o) {
     } else {
       o->ob_refcnt = 1;
       t->python_state = kKept;
+      kept_by_graphs++;
     }
     t->release();
     return;
@@ -89,6 +94,7 @@ static bool python_lives() { return Py_IsInitialized() || PyGILState_GetThisThre
 static bool dispose(TensorBody* t) {
   if (t->python_state != kKept || !python_lives()) return false;
   PyGILState_STATE gil = PyGILState_Ensure();
+  kept_by_graphs--;
   t->python_state = kAwake;
   t->refs.store(1);
   Py_DECREF(header_of(t));

@@ -25,7 +25,15 @@ Tensor expanded(const Tensor& t, Ints sizes) {
   return make_view(t, sizes, strides, t.offset());
 }
 
+static constexpr uint8_t kHiding = kBatched | kDual | kTracked;
+static void need_data(const Tensor& t) {
+  if (t->keys & kHiding) [[unlikely]]
+    throw HiddenData(ErrorKind::Runtime, "an operation that reads memory directly met a tensor inside a function transform "
+                     "(func.vmap, func.jvp or func.grad)\nexpected a plain tensor; got " + describe(t));
+}
+
 void copy_into(const Tensor& dst, const Tensor& src) {
+  need_data(src);
   if (!dst.numel()) {
     if (!equal(dst.sizes(), src.sizes())) expanded(src, dst.sizes());  // for its error
     return;
@@ -39,6 +47,7 @@ void copy_into(const Tensor& dst, const Tensor& src) {
 }
 
 Tensor contiguous(const Tensor& t) {
+  need_data(t);
   if (t.contiguous()) return t;
   Tensor copy = empty(t.sizes(), t.dtype());
   copy_into(copy, t);
@@ -46,6 +55,7 @@ Tensor contiguous(const Tensor& t) {
 }
 
 Tensor converted(const Tensor& t, DType dtype) {
+  need_data(t);
   if (t.dtype() == dtype) return t;
   Tensor copy = dense(t) ? empty_strided(t.sizes(), t.strides(), dtype) : empty(t.sizes(), dtype);
   copy_into(copy, t);

@@ -4,6 +4,13 @@
 
 namespace flambeau {
 
+// Thrown where code below the door asks for the memory of a tensor that a function transform wraps: its values, or how
+// they depend on others, are further inside.
+class HiddenData : public Error {
+ public:
+  using Error::Error;
+};
+
 void copy_into(const Tensor& dst, const Tensor& src);            // src is broadcast to dst; overlap is safe
 Tensor contiguous(const Tensor& t);                              // t itself where it already is
 Tensor converted(const Tensor& t, DType dtype);                  // t itself where it already is; keeps dense strides

@@ -22,7 +22,7 @@ def per_slice(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return function(*args, **kwargs)
         except RuntimeError as error:
-            if not str(error).startswith("vmap: It looks like"):
+            if not str(error).startswith(("vmap: It looks like", "vmap: We do not support")):
                 raise
             found = [P.layer_of(v) for v in (*args, *kwargs.values()) if isinstance(v, Tensor)]
             layers = [layer for layer in found if layer is not None]

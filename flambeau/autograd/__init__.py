@@ -35,11 +35,13 @@ def _cotangents(outputs: tuple[Tensor, ...], grads: Any, batched: bool = False) 
     for i, (output, grad) in enumerate(zip(outputs, grads, strict=True)):
         if grad is not None and grad.shape != output.shape:
             raise RuntimeError(
-                f"Mismatch in shape: grad_output[{i}] has a shape of {grad.shape} and output[{i}] has a shape of {output.shape}."
+                f"Mismatch in shape: grad_output[{i}] has a shape of {grad.shape} and output[{i}] has a shape of "
+                f"{output.shape}."
             )
         if grad is not None and grad.dtype.is_complex != output.dtype.is_complex:
             raise RuntimeError(
-                "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: "
+                "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in "
+                "dtype: "
                 f"grad_output[{i}] has a dtype of {grad.dtype} and output[{i}] has a dtype of {output.dtype}."
             )
     return grads
@@ -90,7 +92,8 @@ def grad(
     (tensor(6.),)
     """
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+                         "allow_unused=False.")
     outputs, inputs = _tuple(outputs), _tuple(inputs)
     if is_grads_batched:
         from ..func import vmap
@@ -104,12 +107,13 @@ def grad(
         if not tensor.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     found = _C.run_backward(outputs, _cotangents(outputs, grad_outputs), inputs, bool(retain), bool(create_graph))
-    if None in found if not any(isinstance(f, Tensor) for f in found) else any(f is None for f in found):
+    if any(f is None for f in found):
         if materialize_grads:
-            found = tuple(f if f is not None else _C._nn.zeros_like(t) for f, t in zip(found, inputs, strict=True))
+            found = tuple(f if f is not None else _C.ops["zeros_like"](t) for f, t in zip(found, inputs, strict=True))
         elif not allow_unused:
+            first = next(i for i, f in enumerate(found) if f is None)
             raise RuntimeError(
-                "One of the differentiated Tensors appears to not have been used in the graph. "
+                f"The differentiated Tensor at index {first} appears to not have been used in the graph. "
                 "Set allow_unused=True if this is the desired behavior."
             )
     return found

@@ -129,8 +129,10 @@ def _check_inputs(inputs: tuple[Any, ...]) -> list[int]:
             )
         if any(stride == 0 and size > 1 for stride, size in zip(x.stride(), x.shape, strict=True)):
             raise RuntimeError(
-                f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that are non-overlapping to be able "
-                "to compute the numerical gradients correctly. You should call .contiguous on the input before passing it to gradcheck."
+                f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that are "
+                f"non-overlapping to be able "
+                "to compute the numerical gradients correctly. You should call .contiguous on the input before "
+                "passing it to gradcheck."
             )
         x.retain_grad()
     return wanted
@@ -201,7 +203,8 @@ def _gradcheck(
         for first, again in zip(found, _analytical(output, leaves), strict=True):
             if not _close(first, again, 0.0, nondet_tol):
                 raise GradcheckError(
-                    "Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives "
+                    "Backward is not reentrant, i.e., running backward with same input and grad_output multiple times "
+                    "gives "
                     "different values, although analytical gradient matches numerical gradient. The tolerance for "
                     f"nondeterminism was {nondet_tol}."
                 )
@@ -226,7 +229,8 @@ def _check_batched(output: Tensor, leaves: list[Tensor], weight: Tensor, rtol: f
         alone = grad(output, leaves, weights[k], retain_graph=True, allow_unused=True)
         for a, b in zip(together, alone, strict=True):
             if a is not None and b is not None and not _close(_real_vector(a[k]), _real_vector(b), rtol, atol):
-                raise GradcheckError(f"For output, expected the batched gradient to equal the gradient of each slice:\n{a[k]}\n{b}")
+                raise GradcheckError(f"For output, expected the batched gradient to equal the gradient of each "
+                                     f"slice:\n{a[k]}\n{b}")
 
 
 def gradgradcheck(

@@ -64,14 +64,18 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> T
     """The tensor with a tangent: what is computed with it carries the derivative along."""
     current = _current(level)
     if current is None:
-        raise RuntimeError("Trying to create a dual Tensor for forward AD but no level exists, make sure to enter_dual_level() first.")
+        raise RuntimeError("Trying to create a dual Tensor for forward AD but no level exists, make sure to "
+                           "enter_dual_level() first.")
     for name, value in (("tensor", tensor), ("tangent", tangent)):
         if not (value.dtype.is_floating_point or value.dtype.is_complex):
-            raise ValueError(f"Expected {'primal' if name == 'tensor' else name} to be floating point or complex, but got: {value.dtype}")
+            raise ValueError(f"Expected {'primal' if name == 'tensor' else name} to be floating point or complex, but "
+                             f"got: {value.dtype}")
     if tensor.shape != tangent.shape:
-        raise RuntimeError(f"Expected tangent to have the same shape as its primal\nmake_dual: got a primal {tuple(tensor.shape)} and a tangent {tuple(tangent.shape)}")
+        raise RuntimeError(f"Expected tangent to have the same shape as its primal\nmake_dual: got a primal "
+                           f"{tuple(tensor.shape)} and a tangent {tuple(tangent.shape)}")
     if tensor.dtype is not tangent.dtype:
-        raise RuntimeError(f"Expected tangent to have the same dtype as its primal\nmake_dual: got a primal {tensor.dtype} and a tangent {tangent.dtype}")
+        raise RuntimeError(f"Expected tangent to have the same dtype as its primal\nmake_dual: got a primal "
+                           f"{tensor.dtype} and a tangent {tangent.dtype}")
     return _C.wrap_dual(tensor, tangent, current)
 
 

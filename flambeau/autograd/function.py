@@ -57,7 +57,8 @@ class FunctionCtx:
         """Keeps tensors for backward, where saved_tensors gives them back."""
         for i, t in enumerate(tensors):
             if t is not None and not isinstance(t, Tensor):
-                raise TypeError(f"save_for_backward can only save variables, but argument {i} is of type {type(t).__name__}")
+                raise TypeError(f"save_for_backward can only save variables, but argument {i} is of type "
+                                f"{type(t).__name__}")
         self._saved = tensors
         self._versions = tuple(t._version if t is not None else 0 for t in tensors)
 
@@ -68,7 +69,8 @@ class FunctionCtx:
             raise RuntimeError(
                 "Trying to backward through the graph a second time (or directly access saved tensors after they have "
                 "already been freed). Saved intermediate values of the graph are freed when you call .backward() or "
-                "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if "
+                "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time "
+                "or if "
                 "you need to access saved tensors after calling backward."
             )
         return tuple(self._restored(saved, version) for saved, version in zip(self._saved, self._versions, strict=True))
@@ -87,7 +89,8 @@ class FunctionCtx:
             kind = saved.type().replace("torch.", "")
             raise RuntimeError(
                 "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                f"[torch.{kind} {list(saved.shape)}] is at version {saved._version}; expected version {version} instead."
+                f"[torch.{kind} {list(saved.shape)}] is at version {saved._version}; expected version {version} "
+                f"instead."
             )
         return saved if index is None or self._node is None else _C.continued(saved, self._node, index)
 
@@ -127,7 +130,8 @@ def _run_backward(context: FunctionCtx, grads: tuple[Any, ...]) -> Any:
     function = context._function
     if function.backward is Function.backward and function.vjp is Function.vjp:
         raise NotImplementedError(
-            "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD."
+            "You must implement either the backward or vjp method for your custom autograd.Function to use it with "
+            "backward mode AD."
         )
     rule = function.backward if function.backward is not Function.backward else function.vjp
     return rule(context, *grads)
@@ -170,7 +174,8 @@ class Function(metaclass=_FunctionMeta):
 
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
-        raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with forward mode AD.")
+        raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with "
+                                  "forward mode AD.")
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:

@@ -20,8 +20,10 @@ def _as_tuple(value: Any, what: str, name: str) -> tuple[tuple[Tensor, ...], boo
         if isinstance(entry, Tensor):
             continue
         if was_tuple:
-            raise TypeError(f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the value at index {i} has type {type(entry)}.")
-        raise TypeError(f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the given {what} has type {type(entry)}.")
+            raise TypeError(f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the value "
+                            f"at index {i} has type {type(entry)}.")
+        raise TypeError(f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the given "
+                        f"{what} has type {type(entry)}.")
     return values, was_tuple
 
 
@@ -52,7 +54,9 @@ def _result(values: tuple[Tensor, ...], was_tuple: bool, create_graph: bool) -> 
 def _check_outputs(outputs: tuple[Tensor, ...], strict: bool) -> None:
     for i, output in enumerate(outputs):
         if strict and not output.requires_grad:
-            raise RuntimeError(f"Output {i} of the user-provided function does not require gradients. The outputs must be computed in a differentiable manner from the input when running in strict mode.")
+            raise RuntimeError(f"Output {i} of the user-provided function does not require gradients. The outputs "
+                               f"must be computed in a differentiable manner from the input when running in strict "
+                               f"mode.")
 
 
 def _check_vector(v: Any, like: tuple[Tensor, ...], name: str, of: str) -> tuple[Tensor, ...]:
@@ -93,7 +97,8 @@ def vjp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
         v = _check_vector(v, outputs, "vjp", "the user-provided function returns")
         grads = _grad(outputs, leaves, v, create_graph)
         if strict and any(g is None for g in grads):
-            raise RuntimeError(f"The output of the user-provided function is independent of input {grads.index(None)}. This is not allowed in strict mode.")
+            raise RuntimeError(f"The output of the user-provided function is independent of input "
+                               f"{grads.index(None)}. This is not allowed in strict mode.")
         return _result(outputs, tuple_out, create_graph), _result(_filled(grads, leaves), was_tuple, create_graph)
 
 
@@ -114,7 +119,8 @@ def jvp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
         cotangents = tuple(P.zeros_like(o).detach().requires_grad_() for o in outputs)
         grads = _grad(outputs, leaves, cotangents, True)
         if strict and any(g is None for g in grads):
-            raise RuntimeError(f"The output of the user-provided function is independent of input {grads.index(None)}. This is not allowed in strict mode.")
+            raise RuntimeError(f"The output of the user-provided function is independent of input "
+                               f"{grads.index(None)}. This is not allowed in strict mode.")
         result = _filled(_grad(grads, cotangents, v, create_graph), outputs)
         return _result(outputs, tuple_out, create_graph), _result(result, tuple_out, create_graph)
 
@@ -133,18 +139,26 @@ def jacobian(
             [0., 1.]])
     """
     if strategy not in ("forward-mode", "reverse-mode"):
-        raise AssertionError('Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your function has more outputs than inputs, "forward-mode" tends to be more performant. Otherwise, prefer to use "reverse-mode".')
+        raise AssertionError('Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your function '
+                             'has more outputs than inputs, "forward-mode" tends to be more performant. Otherwise, '
+                             'prefer to use "reverse-mode".')
     values, was_tuple = _as_tuple(inputs, "inputs", "jacobian")
     if strategy == "forward-mode":
         if create_graph:
-            raise NotImplementedError('torch.autograd.functional.jacobian: `create_graph=True` and `strategy="forward-mode"` are not supported together (yet). Please either set `create_graph=False` or `strategy="reverse-mode"`.')
+            raise NotImplementedError('torch.autograd.functional.jacobian: `create_graph=True` and '
+                                      '`strategy="forward-mode"` are not supported together (yet). Please either set '
+                                      '`create_graph=False` or `strategy="reverse-mode"`.')
         if strict:
-            raise RuntimeError('torch.autograd.functional.jacobian: `strict=True` and `strategy="forward-mode"` are not supported together (yet). Please either set `strict=False` or `strategy="reverse-mode"`.')
+            raise RuntimeError('torch.autograd.functional.jacobian: `strict=True` and `strategy="forward-mode"` are '
+                               'not supported together (yet). Please either set `strict=False` or '
+                               '`strategy="reverse-mode"`.')
         if not vectorize:
-            raise NotImplementedError('Computing Jacobian using forward-AD or forward-over-reverse Hessian isonly implemented for `vectorize=True`.')
+            raise NotImplementedError('Computing Jacobian using forward-AD or forward-over-reverse Hessian isonly '
+                                      'implemented for `vectorize=True`.')
     if vectorize:
         if strict:
-            raise RuntimeError("torch.autograd.functional.jacobian: `strict=True` and `vectorized=True` are not supported together. Please either set `strict=False` or `vectorize=False`.")
+            raise RuntimeError("torch.autograd.functional.jacobian: `strict=True` and `vectorized=True` are not "
+                               "supported together. Please either set `strict=False` or `vectorize=False`.")
         from ..func import jacfwd, jacrev
 
         transform = jacfwd if strategy == "forward-mode" else jacrev
@@ -168,9 +182,11 @@ def jacobian(
                 grads = _grad((flat[k],), leaves, (None,), create_graph, True)
                 for j, (g, leaf) in enumerate(zip(grads, leaves, strict=True)):
                     if g is None and strict:
-                        raise RuntimeError(f"Output {i} of the user-provided function is independent of input {j}. This is not allowed in strict mode.")
+                        raise RuntimeError(f"Output {i} of the user-provided function is independent of input {j}. "
+                                           f"This is not allowed in strict mode.")
                     if strict and create_graph and not g.requires_grad:
-                        raise RuntimeError(f"The jacobian of the user-provided function is independent of input {j}. This is not allowed in strict mode when create_graph=True.")
+                        raise RuntimeError(f"The jacobian of the user-provided function is independent of input {j}. "
+                                           f"This is not allowed in strict mode when create_graph=True.")
                     rows[j].append(P.zeros_like(leaf) if g is None else g)
             result.append(tuple(_stacked(row, output, leaf) for row, leaf in zip(rows, leaves, strict=True)))
     if not create_graph:
@@ -229,9 +245,11 @@ def hessian(
         if strict:
             for j, g in enumerate(grads):
                 if g is None:
-                    raise RuntimeError(f"The output of the user-provided function is independent of input {j}. This is not allowed in strict mode.")
+                    raise RuntimeError(f"The output of the user-provided function is independent of input {j}. This "
+                                       f"is not allowed in strict mode.")
                 if not g.requires_grad:
-                    raise RuntimeError(f"The jacobian of the user-provided function with respect to input {j} is independent of the input. This is not allowed in strict mode.")
+                    raise RuntimeError(f"The jacobian of the user-provided function with respect to input {j} is "
+                                       f"independent of the input. This is not allowed in strict mode.")
         return _filled(grads, x)
 
     found = jacobian(gradient, values, create_graph)
@@ -247,9 +265,14 @@ def _second(func: Callable, inputs: Any, v: Any, create_graph: bool, strict: boo
     grads = _grad((output,), leaves, (None,), True)
     for j, g in enumerate(grads):
         if strict and g is None:
-            raise RuntimeError(f"The output of the user-provided function is independent of input {j}. This is not allowed in strict mode.")
+            raise RuntimeError(f"The output of the user-provided function is independent of input {j}. This is not "
+                               f"allowed in strict mode.")
         if strict and not g.requires_grad:
-            raise RuntimeError(f"While computing the hessian, found that the jacobian of the user-provided function with respect to input {j} is independent of the input. This is not allowed in strict mode. You should ensure that your function is twice differentiable and that the jacobian depends on the inputs (this would be violated by a linear function for example).")
+            raise RuntimeError(f"While computing the hessian, found that the jacobian of the user-provided function "
+                               f"with respect to input {j} is independent of the input. This is not allowed in strict "
+                               f"mode. You should ensure that your function is twice differentiable and that the "
+                               f"jacobian depends on the inputs (this would be violated by a linear function for "
+                               f"example).")
     return leaves, output, grads, v, was_tuple
 
 

@@ -30,8 +30,10 @@ def apply_at_level(cls: Any, layer: tuple[int, int], args: tuple[Any, ...], kwar
         return _batched(cls, level, args, kwargs, separate)
     if not separate:
         raise RuntimeError(
-            "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, jacrev, ...), it must override the "
-            "setup_context staticmethod. For more details, please see https://pytorch.org/docs/main/notes/extending.func.html"
+            "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, jacrev, ...), it must "
+            "override the "
+            "setup_context staticmethod. For more details, please see "
+            "https://pytorch.org/docs/main/notes/extending.func.html"
         )
     return _tracked(cls, level, args, kwargs)
 
@@ -83,7 +85,8 @@ def _forward_mode(cls: Any, level: int, args: tuple[Any, ...], kwargs: dict[str,
     single = not isinstance(output, (tuple, list))
     outputs, moved = ((output,), (tangents,)) if single else (tuple(output), tuple(tangents))
     if len(outputs) != len(moved):
-        raise RuntimeError(f"{cls.__name__}.jvp: expected one tangent for each of {len(outputs)} outputs; got {len(moved)}")
+        raise RuntimeError(f"{cls.__name__}.jvp: expected one tangent for each of {len(outputs)} outputs; got "
+                           f"{len(moved)}")
     results = tuple(o if t is None or not isinstance(o, Tensor) else _C.wrap_dual(o, t, level) for o, t in zip(outputs, moved, strict=True))
     return results[0] if single else results
 
@@ -92,12 +95,17 @@ def _batched(cls: Any, level: int, args: tuple[Any, ...], kwargs: dict[str, Any]
     has_rule = "vmap" in dir(cls) and cls.vmap is not None
     if cls.generate_vmap_rule:
         if has_rule:
-            raise RuntimeError(f"You tried to vmap over {cls.__name__}, but it has both generate_vmap_rule=True and an overriden vmap staticmethod. Please set generate_vmap_rule=False or delete the overriden vmap staticmethod to avoid ambiguity. For more details, please see https://pytorch.org/docs/main/notes/extending.func.html")
+            raise RuntimeError(f"You tried to vmap over {cls.__name__}, but it has both generate_vmap_rule=True and "
+                               f"an overriden vmap staticmethod. Please set generate_vmap_rule=False or delete the "
+                               f"overriden vmap staticmethod to avoid ambiguity. For more details, please see "
+                               f"https://pytorch.org/docs/main/notes/extending.func.html")
         if not separate:
             raise RuntimeError(f"{cls.__name__}: generate_vmap_rule=True needs a setup_context staticmethod")
         return _generated(cls, level, args)
     if not has_rule:
-        raise RuntimeError(f"You tried to vmap over {cls.__name__}, but it does not have vmap support. Please override and implement the vmap staticmethod or set generate_vmap_rule=True. For more details, please see https://pytorch.org/docs/main/notes/extending.func.html")
+        raise RuntimeError(f"You tried to vmap over {cls.__name__}, but it does not have vmap support. Please "
+                           f"override and implement the vmap staticmethod or set generate_vmap_rule=True. For more "
+                           f"details, please see https://pytorch.org/docs/main/notes/extending.func.html")
     in_dims = tuple(0 if _at(a, level) else None for a in args)
     inner = tuple(_below(a, level) for a in args)
     batch = next(a.shape[0] for a, d in zip(inner, in_dims, strict=True) if d is not None)

@@ -31,12 +31,14 @@ def functional_call(
             if not isinstance(part, dict):
                 raise ValueError("Expected all elements of parameter_and_buffer_dicts to be dictionaries")
             if again := [name for name in part if name in tensors]:
-                raise ValueError(f"{again[0]} appears in multiple dictionaries; behavior of functional call is ambiguous")
+                raise ValueError(f"{again[0]} appears in multiple dictionaries; behavior of functional call is "
+                                 f"ambiguous")
             tensors |= part
     elif isinstance(parameter_and_buffer_dicts, dict):
         tensors = parameter_and_buffer_dicts
     else:
-        raise ValueError(f"Expected parameter_and_buffer_dicts to be a dict, or a list/tuple of dicts, but got {type(parameter_and_buffer_dicts)}")
+        raise ValueError(f"Expected parameter_and_buffer_dicts to be a dict, or a list/tuple of dicts, but got "
+                         f"{type(parameter_and_buffer_dicts)}")
     from ..nn.utils.stateless import _functional_call
 
     return _functional_call(module, tensors, args, kwargs, tie_weights=tie_weights, strict=strict)

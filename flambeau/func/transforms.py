@@ -73,7 +73,8 @@ def _tracked(tree: Any, level: int, name: str) -> tuple[Any, list[Tensor]]:
         if not isinstance(value, Tensor):
             raise ValueError(f"Thing passed to transform API must be Tensor, got {type(value)}")
         if not _floating(value):
-            raise RuntimeError(f"{name}: only Tensors of floating point and complex dtype can require gradients, got {value.dtype}")
+            raise RuntimeError(f"{name}: only Tensors of floating point and complex dtype can require gradients, got "
+                               f"{value.dtype}")
     wrapped = [_C.wrap_tracked(value, level) for value in leaves]
     return tree_unflatten(wrapped, spec), wrapped
 
@@ -102,9 +103,11 @@ def grad_and_value(func: Callable, argnums: Any = 0, has_aux: bool = False) -> C
             output = func(*_replaced(args, argnums, inputs), **kwargs)
             output, aux = _split_aux(output, has_aux, "grad_and_value(f)(*args)")
             if not isinstance(output, Tensor):
-                raise RuntimeError(f"grad_and_value(f)(*args): Expected f(*args) to return a tensor, got {type(output)}")
+                raise RuntimeError(f"grad_and_value(f)(*args): Expected f(*args) to return a tensor, got "
+                                   f"{type(output)}")
             if output.dim() != 0:
-                raise RuntimeError("grad_and_value(f)(*args): Expected f(*args) to return a scalar tensor, got tensor with "
+                raise RuntimeError("grad_and_value(f)(*args): Expected f(*args) to return a scalar tensor, got tensor "
+                                   "with "
                                    f"{output.dim()} dims. Maybe you wanted to use the vjp or jacrev APIs instead?")  # fmt: skip
             value = _C.unwrap(output, level.id)
             found = _C.run_backward_at(level.id, (output,), (P.fill(value, 1),), tuple(leaves), False, level.outside)
@@ -153,7 +156,8 @@ def vjp(func: Callable, *primals: Any, has_aux: bool = False) -> Any:
         output, aux = _split_aux(func(*inputs), has_aux, "vjp(f, *primals)")
         flat, spec = tree_flatten(output)
         if not flat or not all(isinstance(value, Tensor) for value in flat):
-            raise RuntimeError(f"vjp(f, *primals): Expected f(*primals) to return only tensors, got unsupported type {type(output)}")
+            raise RuntimeError(f"vjp(f, *primals): Expected f(*primals) to return only tensors, got unsupported type "
+                               f"{type(output)}")
         below = [_C.unwrap(value, level.id) for value in flat]
         plain = [_C.unwrap(leaf, level.id) for leaf in leaves]
         aux = _below(aux, level.id)
@@ -167,11 +171,12 @@ def vjp(func: Callable, *primals: Any, has_aux: bool = False) -> Any:
         if given_spec != spec:
             given_flat, given_spec = tree_flatten(cotangents)
         if given_spec != spec and len(given_flat) != len(flat):
-            raise RuntimeError(f"Expected pytree structure of cotangents to be the same as pytree structure of outputs to the "
-                f"function. cotangents: {given_spec}, primal output: {spec}")
+            raise RuntimeError(f"Expected pytree structure of cotangents to be the same as pytree structure of "
+                               f"outputs to the function. cotangents: {given_spec}, primal output: {spec}")
         for g, value in zip(given_flat, below, strict=True):
             if tuple(g.shape) != tuple(value.shape):
-                raise RuntimeError(f"Mismatch in shape: grad_output has a shape of {g.shape} and output has a shape of {value.shape}.")
+                raise RuntimeError(f"Mismatch in shape: grad_output has a shape of {g.shape} and output has a shape "
+                                   f"of {value.shape}.")
         recording = _C.is_grad_enabled() if create_graph is None else create_graph
         found = _C.run_backward_at(name, tuple(flat), tuple(given_flat), tuple(leaves), retain_graph, recording)
         grads = [P.zeros_like(x) if g is None else g for g, x in zip(found, plain, strict=True)]
@@ -195,28 +200,32 @@ def jvp(func: Callable, primals: Any, tangents: Any, *, strict: bool = False, ha
     (tensor([0.]), tensor([1.]))
     """
     if not isinstance(primals, tuple):
-        raise RuntimeError("jvp(f, primals, tangents): Expected primals to be a tuple. E.g. it should be valid to call f(*primals).")
+        raise RuntimeError("jvp(f, primals, tangents): Expected primals to be a tuple. E.g. it should be valid to "
+                           "call f(*primals).")
     flat, spec = tree_flatten(primals)
     flat_tangents, tangents_spec = tree_flatten(tangents)
     if spec != tangents_spec:
-        raise RuntimeError(f"jvp(f, primals, tangents): Expected primals and tangents to have the same python structure. "
-            f"For example, if primals is a tuple of 3 tensors, tangents also must be. "
-            f"Got primals with structure {spec} and tangents with structure {tangents_spec}")
+        raise RuntimeError(f"jvp(f, primals, tangents): Expected primals and tangents to have the same python "
+                           f"structure. For example, if primals is a tuple of 3 tensors, tangents also must be. Got "
+                           f"primals with structure {spec} and tangents with structure {tangents_spec}")
     for x, t in zip(flat, flat_tangents, strict=True):
         if not isinstance(x, Tensor) or not isinstance(t, Tensor):
             raise RuntimeError(f"jvp(f, primals, tangents): Expected primals and tangents to contain only tensors, "
-                f"got {type(t if isinstance(x, Tensor) else x)}")
+                               f"got {type(t if isinstance(x, Tensor) else x)}")
         if tuple(x.shape) != tuple(t.shape):
-            raise RuntimeError(f"Expected tangent to have the same shape as its primal\njvp: got a primal {tuple(x.shape)} and a tangent {tuple(t.shape)}")
+            raise RuntimeError(f"Expected tangent to have the same shape as its primal\njvp: got a primal "
+                               f"{tuple(x.shape)} and a tangent {tuple(t.shape)}")
     with _Level(DUAL) as level:
         inputs = [_C.wrap_dual(x, t, level.id) for x, t in zip(flat, flat_tangents, strict=True)]
         output, aux = _split_aux(func(*tree_unflatten(inputs, spec)), has_aux, "jvp(f, primals, tangents)")
         leaves, out_spec = tree_flatten(output)
         if not all(isinstance(value, Tensor) for value in leaves):
-            raise RuntimeError(f"jvp(f, primals, tangents): Expected f(*args) to return only tensors, got unsupported type {type(output)}")
+            raise RuntimeError(f"jvp(f, primals, tangents): Expected f(*args) to return only tensors, got unsupported "
+                               f"type {type(output)}")
         pairs = [_C.unpack_dual(value, level.id) for value in leaves]
         if strict and any(t is None for _, t in pairs):
-            raise RuntimeError("jvp(f, primals, tangents, strict=True): The output of f is independent of the inputs. This is not allowed with strict=True.")
+            raise RuntimeError("jvp(f, primals, tangents, strict=True): The output of f is independent of the inputs. "
+                               "This is not allowed with strict=True.")
         values = tree_unflatten([x for x, _ in pairs], out_spec)
         moved = tree_unflatten([P.zeros_like(x) if t is None else t for x, t in pairs], out_spec)
         return (values, moved, _below(aux, level.id)) if has_aux else (values, moved)
@@ -358,7 +367,8 @@ def hessian(func: Callable, argnums: Any = 0) -> Callable:
 def functionalize(func: Callable, *, remove: str = "mutations") -> Callable:
     """func itself: in-place changes and views go through every transform here as they are."""
     if remove not in ("mutations", "mutations_and_views"):
-        raise RuntimeError(f"functionalize(f, remove='mutations'|'mutations_and_views'): received invalid argument for `remove`. Got {remove}")
+        raise RuntimeError(f"functionalize(f, remove='mutations'|'mutations_and_views'): received invalid argument "
+                           f"for `remove`. Got {remove}")
     return func
 
 

@@ -24,10 +24,12 @@ def _checked_inputs(func: Callable, in_dims: Any, args: tuple[Any, ...]) -> tupl
     name = _name(func)
     head = f"vmap({name}, in_dims={in_dims}, ...)(<inputs>): "
     if not isinstance(in_dims, (int, tuple, list)):
-        raise ValueError(head + "expected `in_dims` to be int or a (potentially nested) tuple matching the structure of inputs, "
+        raise ValueError(head + "expected `in_dims` to be int or a (potentially nested) tuple matching the structure "
+                                "of inputs, "
                          f"got: {type(in_dims)}.")  # fmt: skip
     if not args:
-        raise ValueError(f"vmap({name})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying to vmap over a "
+        raise ValueError(f"vmap({name})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying "
+                         f"to vmap over a "
                          "function with no inputs. The latter is unsupported.")  # fmt: skip
     leaves, spec = tree_flatten(args)
     dims = broadcast_to(in_dims, spec)
@@ -39,19 +41,23 @@ def _checked_inputs(func: Callable, in_dims: Any, args: tuple[Any, ...]) -> tupl
         if dim is None:
             continue
         if isinstance(dim, bool) or not isinstance(dim, int):
-            raise ValueError(head + f"Got in_dim={dim} for an input but in_dim must be either an integer dimension or None.")
+            raise ValueError(head + f"Got in_dim={dim} for an input but in_dim must be either an integer dimension or "
+                                    f"None.")
         if not isinstance(leaf, Tensor):
-            raise ValueError(head + f"Got in_dim={dim} for an input but the input is of type {type(leaf)}. We cannot vmap over "
+            raise ValueError(head + f"Got in_dim={dim} for an input but the input is of type {type(leaf)}. We cannot "
+                                    f"vmap over "
                              "non-Tensor arguments, please use None as the respective in_dim")  # fmt: skip
         if not -leaf.dim() <= dim < leaf.dim():
-            raise ValueError(head + f"Got in_dim={dim} for some input, but that input is a Tensor of dimensionality {leaf.dim()} "
+            raise ValueError(head + f"Got in_dim={dim} for some input, but that input is a Tensor of dimensionality "
+                                    f"{leaf.dim()} "
                              f"so expected in_dim to satisfy -{leaf.dim()} <= in_dim < {leaf.dim()}.")  # fmt: skip
         dims[i] = dim % leaf.dim()
         sizes.append(leaf.shape[dims[i]])
     if not sizes:
         raise ValueError("vmap: Expected at least one Tensor to vmap over")
     if any(size != sizes[0] for size in sizes):
-        raise ValueError(f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {sizes} for the mapped dimension")
+        raise ValueError(f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes "
+                         f"{sizes} for the mapped dimension")
     return leaves, dims, spec, sizes[0]
 
 
@@ -60,12 +66,14 @@ def _unwrapped(func: Callable, outputs: Any, out_dims: Any, level: int, batch: i
     leaves, spec = tree_flatten(outputs)
     for leaf in leaves:
         if not isinstance(leaf, Tensor) and out_dims is not None and not isinstance(out_dims, (tuple, list, dict)):
-            raise ValueError(f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(leaf)}. Did you mean to set out_dims= to None for output?")
+            raise ValueError(f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(leaf)}. Did you "
+                             f"mean to set out_dims= to None for output?")
     dims = broadcast_to(out_dims, spec)
     if dims is None and isinstance(out_dims, tuple) and len(out_dims) == 1:
         dims = broadcast_to(out_dims[0], spec)
     if dims is None:
-        raise ValueError(f"vmap({name}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with the structure of `outputs`. "
+        raise ValueError(f"vmap({name}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with the "
+                         f"structure of `outputs`. "
                          f"out_dims has structure {tree_flatten(out_dims)[1]} but outputs has structure {spec}.")  # fmt: skip
     results = []
     for leaf, dim in zip(leaves, dims, strict=True):
@@ -76,9 +84,11 @@ def _unwrapped(func: Callable, outputs: Any, out_dims: Any, level: int, batch: i
             continue
         if not isinstance(dim, int):
             raise ValueError(f"vmap({name}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python "
-                f"collection of ints and None representing where in the outputs the vmapped dimension should appear.")
+                             f"collection of ints and None representing where in the outputs the vmapped dimension "
+                             f"should appear.")
         if not isinstance(leaf, Tensor):
-            raise ValueError(f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(leaf)}. Did you mean to set out_dims= to None for output?")
+            raise ValueError(f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(leaf)}. Did you "
+                             f"mean to set out_dims= to None for output?")
         results.append(_C.unwrap_batched(leaf, level, dim, batch))
     return tree_unflatten(results, spec)
 

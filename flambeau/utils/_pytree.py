@@ -6,7 +6,8 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-__all__ = ["TreeSpec", "register_pytree_node", "tree_flatten", "tree_leaves", "tree_map", "tree_map_only", "tree_structure",
+__all__ = ["TreeSpec", "register_pytree_node", "tree_flatten", "tree_leaves", "tree_map", "tree_map_only",
+    "tree_structure",
            "tree_unflatten"]  # fmt: skip
 
 
@@ -107,8 +108,8 @@ def tree_unflatten(leaves: Any, treespec: TreeSpec) -> Any:
 
     leaves = list(leaves)
     if len(leaves) != treespec.num_leaves:
-        raise ValueError(f"tree_unflatten(leaves, treespec): `leaves` has length {len(leaves)} but the "
-            f"spec refers to a pytree that holds {treespec.num_leaves} items ({treespec}).")
+        raise ValueError(f"tree_unflatten(leaves, treespec): `leaves` has length {len(leaves)} but the spec refers to "
+                         f"a pytree that holds {treespec.num_leaves} items ({treespec}).")
     source = iter(leaves)
     return build(treespec)
 

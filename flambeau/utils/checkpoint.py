@@ -14,7 +14,8 @@ from ..autograd.graph import saved_tensors_hooks
 
 Tensor = _C.Tensor
 __all__ = [
-    "CheckpointError", "CheckpointFunction", "check_backward_validity", "checkpoint", "checkpoint_sequential", "detach_variable",
+    "CheckpointError", "CheckpointFunction", "check_backward_validity", "checkpoint", "checkpoint_sequential",
+        "detach_variable",
     "noop_context_fn", "set_checkpoint_debug_enabled", "set_checkpoint_early_stop",
 ]  # fmt: skip
 _settings = {"early_stop": True, "debug": None}
@@ -156,7 +157,8 @@ class _Region:
         if slot.index not in self.found:
             self.run_again()
         if slot.index not in self.found:
-            raise CheckpointError("torch.utils.checkpoint: Unpack is being triggered for a tensor that was already unpacked once. "
+            raise CheckpointError("torch.utils.checkpoint: Unpack is being triggered for a tensor that was already "
+                                  "unpacked once. "
                                   "If you are calling ctx.saved_tensors in backward, make sure to do so only once.")  # fmt: skip
         return self.found[slot.index]
 
@@ -166,12 +168,15 @@ class _Region:
         def keep(tensor: Tensor) -> Tensor:
             nonlocal count
             if count >= len(self.slots):
-                raise CheckpointError("torch.utils.checkpoint: trying to save more tensors during recomputation than during the original forward pass.")
+                raise CheckpointError("torch.utils.checkpoint: trying to save more tensors during recomputation than "
+                                      "during the original forward pass.")
             if self.slots[count]() is not None:
                 note = (tuple(tensor.shape), tensor.dtype)
                 if self.check and note != self.notes[count]:
-                    raise CheckpointError("torch.utils.checkpoint: Recomputed values for the following tensors have different metadata "
-                                          f"than during the forward pass.\ntensor at position {count}:\nsaved metadata: {self.notes[count]}\nrecomputed metadata: {note}")  # fmt: skip
+                    raise CheckpointError("torch.utils.checkpoint: Recomputed values for the following tensors have "
+                                          "different metadata "
+                                          f"than during the forward pass.\ntensor at position {count}:\nsaved "
+                                          f"metadata: {self.notes[count]}\nrecomputed metadata: {note}")  # fmt: skip
                 self.found[count] = tensor.detach()
             count += 1
             if self.early_stop and count == len(self.slots):
@@ -186,8 +191,10 @@ class _Region:
         finally:
             _C.set_grad_enabled(before)
         if count != len(self.slots):
-            raise CheckpointError("torch.utils.checkpoint: A different number of tensors was saved during the original forward and recomputation.\n"
-                                  f"Number of tensors saved during forward: {len(self.slots)}\nNumber of tensors saved during recomputation: {count}.")  # fmt: skip
+            raise CheckpointError("torch.utils.checkpoint: A different number of tensors was saved during the "
+                                  "original forward and recomputation.\n"
+                                  f"Number of tensors saved during forward: {len(self.slots)}\nNumber of tensors "
+                                  f"saved during recomputation: {count}.")  # fmt: skip
 
 
 def checkpoint(
@@ -212,7 +219,8 @@ def checkpoint(
     """
     if use_reentrant is None:
         warnings.warn(
-            "torch.utils.checkpoint: the use_reentrant parameter should be passed explicitly. use_reentrant=False is recommended; "
+            "torch.utils.checkpoint: the use_reentrant parameter should be passed explicitly. use_reentrant=False is "
+            "recommended; "
             "without it, use_reentrant=True is used.", stacklevel=2,
         )  # fmt: skip
         use_reentrant = True
