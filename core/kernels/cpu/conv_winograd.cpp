@@ -19,6 +19,11 @@ struct Filter : Winograd {
         const int64_t at = (c - c0) % run;
         if (at == 0) pack_rows<float, float>(packed, kWide, from, r.w_out, count, 9 * smaller(run, c1 - c));
         taps += at * 9 * kWide;
+        // The next run lies in as many streams as there are outputs, too many for the machine to foresee.
+        if (c - at + run < c1)
+          for (int64_t j = at * kWide / run; j < smaller(count, (at + 1) * kWide / run); j++)
+            for (int64_t line = 0; line < run * 9; line += 16)
+              __builtin_prefetch(r.w + (o + j) * r.w_out + (c - at + run) * 9 + line);
       } else {
         pack_rows<float, float>(packed, kWide, from, r.w_out, count, 9);
       }
@@ -44,14 +49,14 @@ struct Filter : Winograd {
     }
   }
 
-  // m[coefficient][tile][kWide] (+)= v[coefficient][tile][depth] * u[coefficient][depth][kWide].
-  void products(int64_t tiles, int64_t depth, const float* v, int64_t v_plane, const float* u, int64_t u_plane, float* m,
-                int64_t m_plane, int64_t outputs, bool first) const {
+  // Of one coefficient: m[tile][kWide] (+)= v[tile][depth] * u[depth][kWide].
+  void product(int64_t tiles, int64_t depth, const float* v, const float* u, float* m, int64_t outputs, bool first) const {
     TileCall<float, float> t;
     const float* starts[kTileRows];
     t.a = nullptr;
     t.a_step = 0;
     t.a_rows = starts;
+    t.b = u;
     t.b_step = t.c_row = kWide;
     t.b_table = nullptr;
     t.k = depth;
@@ -61,15 +66,11 @@ struct Filter : Winograd {
     const int vectors = outputs > L ? 1 : 0;
     t.columns = vectors ? kWide : L;
     const int64_t count = ceil_div(tiles, kTileRows);
-    for (int coefficient = 0; coefficient < 16; coefficient++) {
-      t.b = u + coefficient * u_plane;
-      for (int64_t i = 0; i < count; i++) {
-        const int64_t begin = tiles * i / count, height = tiles * (i + 1) / count - begin;
-        const float* a = v + coefficient * v_plane + begin * pitch;
-        for (int64_t j = 0; j < height; j++) starts[j] = a + j * pitch;
-        t.c = m + coefficient * m_plane + begin * kWide;
-        kTilesF32.of[kTileRowsForm][vectors][height - 1](t);
-      }
+    for (int64_t i = 0; i < count; i++) {
+      const int64_t begin = tiles * i / count, height = tiles * (i + 1) / count - begin;
+      for (int64_t j = 0; j < height; j++) starts[j] = v + (begin + j) * pitch;
+      t.c = m + begin * kWide;
+      kTilesF32.of[kTileRowsForm][vectors][height - 1](t);
     }
   }
 
@@ -118,7 +119,7 @@ struct Filter : Winograd {
 
   // Many tiles: every task transforms a block of them and takes it through all kernels, which were transformed before.
   void by_tiles() const {
-    const int64_t u_plane = r.c * kWide, u_panel = 16 * u_plane, threads = num_threads();
+    const int64_t u_plane = r.c * kWide + L, u_panel = 16 * u_plane, threads = num_threads();
     Scratch kernels(size_t(panels * u_panel) * sizeof(float));
     float* const u = kernels.as<float>();
     const int64_t part = 32, parts = ceil_div(r.c, part);
@@ -146,8 +147,10 @@ struct Filter : Winograd {
             transform_images(row0, row1, block, group, v + block * v_block, v_plane, scratch);
         for (int64_t panel = 0; panel < panels; panel++) {
           for (int64_t block = 0; block < c_blocks; block++)
-            products((row1 - row0) * across, channels_of(block), v + block * v_block, v_plane,
-                     u + panel * u_panel + block * c_block * kWide, u_plane, m, m_plane, outputs_of(panel), block == 0);
+            for (int coefficient = 0; coefficient < 16; coefficient++)
+              product((row1 - row0) * across, channels_of(block), v + block * v_block + coefficient * v_plane,
+                      u + panel * u_panel + coefficient * u_plane + block * c_block * kWide, m + coefficient * m_plane,
+                      outputs_of(panel), block == 0);
           transform_outputs(m, m_plane, row0, row1, panel, scratch);
         }
       }
@@ -159,7 +162,8 @@ struct Filter : Winograd {
   void by_channels() const {
     const int64_t slab_rows = smaller(rows, larger(1, 208 / across)), slabs = ceil_div(rows, slab_rows);
     const int64_t most = ceil_div(rows, slabs), tiles = most * across, v_plane = tiles * pitch + L, v_block = 16 * v_plane;
-    const int64_t m_plane = tiles * kWide + L, u_plane = c_block * kWide;
+    const int64_t m_plane = tiles * kWide + L, u_plane = c_block * kWide + L;
+    const int64_t together = tiles <= 100 && panels >= 4 * num_threads() ? 2 : 1;  // panels that share a walk through the slab
     Scratch memory(size_t(c_blocks * v_block) * sizeof(float));
     float* const v = memory.as<float>();
     const int64_t band = band_rows(), groups = ceil_div(c_block, L);
@@ -176,16 +180,21 @@ struct Filter : Winograd {
                            scratch.as<float>());
         }
       });
-      parallel_for(panels, 1, [&](int64_t begin, int64_t end) {
-        Scratch own(size_t(16 * (m_plane + u_plane) + band_size(band)) * sizeof(float));
-        float *const m = own.as<float>(), *const u = m + 16 * m_plane, *const scratch = u + 16 * u_plane;
-        for (int64_t panel = begin; panel < end; panel++) {
+      parallel_for(ceil_div(panels, together), 1, [&](int64_t begin, int64_t end) {
+        Scratch own(size_t(together * 16 * (m_plane + u_plane) + band_size(band)) * sizeof(float));
+        float *const m = own.as<float>(), *const u = m + together * 16 * m_plane, *const scratch = u + together * 16 * u_plane;
+        for (; begin < end; begin++) {
+          const int64_t first = begin * together, count = smaller(panels - first, together);
           for (int64_t block = 0; block < c_blocks; block++) {
             const int64_t c = block * c_block, depth = channels_of(block);
-            transform_weights(panel, c, c + depth, u, u_plane);
-            products(here, depth, v + block * v_block, v_plane, u, u_plane, m, m_plane, outputs_of(panel), block == 0);
+            for (int64_t i = 0; i < count; i++) transform_weights(first + i, c, c + depth, u + i * 16 * u_plane, u_plane);
+            for (int coefficient = 0; coefficient < 16; coefficient++)
+              for (int64_t i = 0; i < count; i++)
+                product(here, depth, v + block * v_block + coefficient * v_plane, u + (i * 16 + coefficient) * u_plane,
+                        m + (i * 16 + coefficient) * m_plane, outputs_of(first + i), block == 0);
           }
-          transform_outputs(m, m_plane, row0, row1, panel, scratch);
+          for (int64_t i = 0; i < count; i++)
+            transform_outputs(m + i * 16 * m_plane, m_plane, row0, row1, first + i, scratch);
         }
       });
     }
