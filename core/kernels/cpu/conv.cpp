@@ -160,9 +160,9 @@ template <class S> struct Widened {
     if (!to) return;
     const float* from = data();
     parallel_for(count, 1 << 15, [&](int64_t begin, int64_t end) {
-      for (; begin < end; begin++) {
-        if constexpr (std::is_same_v<S, BFloat16>) to[begin] = to_bfloat16(from[begin]);
-        else to[begin] = to_half(from[begin]);
+      for (; begin < end; begin += kLanes<float>) {
+        if (end - begin >= kLanes<float>) store_rounded(to + begin, load(from + begin));
+        else store_rounded_part(to + begin, load_part(from + begin, end - begin), end - begin);
       }
     });
   }
