@@ -34,6 +34,7 @@ def composite(
     namespace: str = "",
     varargs: bool = False,
     prop: bool = False,
+    overloads: Any = None,
 ) -> Any:
     """Registers a function as public name, method, in-place method or property, as the flags say.
 
@@ -41,6 +42,7 @@ def composite(
     take its sizes one by one: `x.reshape(2, 3)`. inplace="function" makes the in-place form
     a public function too. out="exact" refuses an out of another dtype than the result's;
     out="list" takes a list of tensors and returns nothing, as PyTorch's functions of that kind do.
+    overloads names the primitive that calls go to without a Python frame where their arguments fit it.
     """
     if function is None:
         return functools.partial(
@@ -54,9 +56,12 @@ def composite(
             namespace=namespace,
             varargs=varargs,
             prop=prop,
+            overloads=overloads,
         )
     name = name or function.__name__
     exposed = with_out(function, name, out) if out else function
+    if overloads is not None:
+        exposed = P.overloaded(overloads, exposed)
     for label in (name, *aliases):
         dotted = label if "." in label or not namespace else f"{namespace}.{label}"
         if public:
