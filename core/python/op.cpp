@@ -195,7 +195,19 @@ Value read(const Primitive& p, int i, PyObject* o, Room& room) {
   __builtin_unreachable();
 }
 
+// Names of parameters as Python's own objects, so that keywords are found by identity; made at a row's first keyword.
+PyObject* const* names_of(const Primitive& p) {
+  static std::vector<PyObject*> all(primitives().size() * kMaxParams);
+  PyObject** names = all.data() + size_t(&p - primitives().data()) * kMaxParams;
+  if (!*names)
+    for (int i = 0; i < p.param_count; i++) names[i] = PyUnicode_InternFromString(p.params[i].name);
+  return names;
+}
+
 int find_param(const Primitive& p, PyObject* key) {
+  PyObject* const* own = names_of(p);
+  for (int i = 0; i < p.param_count; i++)
+    if (own[i] == key) return i;
   for (int i = 0; i < p.param_count; i++)
     if (PyUnicode_CompareWithASCIIString(key, p.params[i].name) == 0) return i;
   // NumPy's words for the same things.
