@@ -11,6 +11,7 @@ struct ThreadState {
   bool grad_enabled = true;
   bool inference = false;
   bool anomaly = false;
+  DType autocast = DType::BFloat16;  // what contractions compute in while kAutocast is among the keys
 };
 ThreadState& thread_state();
 
