@@ -16,6 +16,7 @@ def structured(name: str, *fields: str) -> Any:
         return f"torch.return_types.{name}(\n{shown})"
 
     base = namedtuple(name, fields)  # type: ignore[misc]  # the names come as arguments
-    members = {"__slots__": (), "__repr__": text, "__module__": "torch.return_types", "__doc__": f"What {name} returns."}
+    module = "torch.return_types"
+    members = {"__slots__": (), "__repr__": text, "__module__": module, "__doc__": f"What {name} returns."}
     TYPES[name] = type(name, (base,), members)
     return TYPES[name]
