@@ -11,6 +11,7 @@ struct ThreadState {
   bool grad_enabled = true;
   bool inference = false;
   bool anomaly = false;
+  DType autocast = DType::BFloat16;  // what contractions compute in while kAutocast is among the keys
 };
 // In the static block of thread storage: read at every call, so no look-up function may stand before it.
 extern thread_local constinit ThreadState this_thread_state __attribute__((tls_model("initial-exec")));

@@ -174,7 +174,8 @@ Tensor tensor_from(PyObject* data, const DType* dtype) {
 namespace {
 
 constexpr const char* kTypestr[kDTypes] = {"|b1", "|u1", "|i1", "<i2", "<i4", "<i8", "<f2", "", "<f4", "<f8", "<c8", "<c16"};
-constexpr const char* kFormat[kDTypes] = {"?", "B", "b", "h", "i", "q", "e", "", "f", "d", "Zf", "Zd"};
+// int64 is "l" where that is as wide: NumPy calls the type of a "q" int64 too, but shows it as another
+constexpr const char* kFormat[kDTypes] = {"?", "B", "b", "h", "i", sizeof(long) == 8 ? "l" : "q", "e", "", "f", "d", "Zf", "Zd"};
 
 // Frees a reference from any thread.
 void drop_reference(void* o) {

@@ -322,19 +322,33 @@ PyObject* structured_repr(PyObject* o) {
   return PyUnicode_FromString((text + ")").c_str());
 }
 
-PyObject* structured(OpObject* op, Tensor* results, int count) {
+// Results whose fields have names: those of kernels ("output" and what goes with it) are plain tuples.
+bool has_fields(const Primitive& p) { return p.result_names && std::string_view(p.result_names[0]) != "output"; }
+
+PyTypeObject* result_type_of(OpObject* op) {
   const Primitive& p = *op->primitive;
   if (!op->result_type) {
     std::vector<PyStructSequence_Field> fields;
-    for (int i = 0; i < count; i++) fields.push_back({p.result_names[i], nullptr});
+    for (int i = 0; i < p.result_count; i++) fields.push_back({p.result_names[i], nullptr});
     fields.push_back({nullptr, nullptr});
     static std::deque<std::string> type_names;
-    type_names.push_back(str("torch.return_types.", p.name));
-    PyStructSequence_Desc desc{type_names.back().c_str(), p.doc, fields.data(), count};
+    std::string_view name = p.name;  // median_dim is the part of median that has two results
+    if (name.ends_with("_dim")) name.remove_suffix(4);
+    type_names.push_back(str("torch.return_types.", name));
+    PyStructSequence_Desc desc{type_names.back().c_str(), p.doc, fields.data(), p.result_count};
     op->result_type = ok(reinterpret_cast<PyObject*>(PyStructSequence_NewType(&desc)));
     reinterpret_cast<PyTypeObject*>(op->result_type)->tp_repr = structured_repr;
   }
-  PyObject* tuple = ok(PyStructSequence_New(reinterpret_cast<PyTypeObject*>(op->result_type)));
+  return reinterpret_cast<PyTypeObject*>(op->result_type);
+}
+
+PyObject* structured(OpObject* op, Tensor* results, int count) {
+  if (!has_fields(*op->primitive)) {
+    PyObject* tuple = ok(PyTuple_New(count));
+    for (int i = 0; i < count; i++) PyTuple_SET_ITEM(tuple, i, wrap(std::move(results[i])));
+    return tuple;
+  }
+  PyObject* tuple = ok(PyStructSequence_New(result_type_of(op)));
   for (int i = 0; i < count; i++) PyStructSequence_SET_ITEM(tuple, i, wrap(std::move(results[i])));
   return tuple;
 }
@@ -372,6 +386,25 @@ bool any_override(PyObject* const* args, Py_ssize_t count) {
   return false;
 }
 
+// Called with an error set, of an operand that is no tensor: a class of its own that has __torch_function__ decides.
+// Null, and the error as it was, if there is none.
+PyObject* ask_strangers(PyObject* self, PyObject* const* args, size_t count, PyObject* names) {
+  size_t total = count + size_t(names ? PyTuple_GET_SIZE(names) : 0);
+  bool found = false;
+  PyObject *type, *value, *trace;
+  PyErr_Fetch(&type, &value, &trace);
+  for (size_t k = 0; k < total; k++)
+    found |= !is_tensor(args[k]) && !PyType_Check(args[k]) && PyObject_HasAttrString(args[k], "__torch_function__");
+  PyObject* result = found ? call_override(self, args, count, names) : nullptr;
+  if (result || PyErr_Occurred()) {
+    Py_XDECREF(type), Py_XDECREF(value), Py_XDECREF(trace);
+    if (!result) throw PythonError();
+  } else {
+    PyErr_Restore(type, value, trace);
+  }
+  return result;
+}
+
 PyObject* op_call(PyObject* self, PyObject* const* args, size_t flags, PyObject* names) {
   auto* op = reinterpret_cast<OpObject*>(self);
   const Primitive& p = *op->primitive;
@@ -386,7 +419,12 @@ PyObject* op_call(PyObject* self, PyObject* const* args, size_t flags, PyObject*
     Room room;
     Options options;
     if (!op->otherwise) {
-      parse(p, args, count, names, values, room, options);
+      try {
+        parse(p, args, count, names, values, room, options);
+      } catch (const PythonError&) {
+        if (PyObject* result = ask_strangers(self, args, size_t(count), names)) return result;
+        throw;
+      }
     } else {
       bool fits = total >= op->required && count <= positional_count(p);
       for (Py_ssize_t i = 0; fits && names && i < PyTuple_GET_SIZE(names); i++) {
@@ -445,6 +483,13 @@ PyObject* op_wrapped(PyObject* self, void*) {
   PyErr_SetString(PyExc_AttributeError, "__wrapped__");
   return nullptr;
 }
+PyObject* op_result_type(PyObject* self, void*) {
+  auto* op = reinterpret_cast<OpObject*>(self);
+  return guarded([&]() -> PyObject* {
+    if (!has_fields(*op->primitive)) Py_RETURN_NONE;
+    return Py_NewRef(reinterpret_cast<PyObject*>(result_type_of(op)));
+  });
+}
 PyObject* op_reduce(PyObject* self, PyObject*) { return Py_NewRef(reinterpret_cast<OpObject*>(self)->name); }
 
 std::string default_text(const Value& v) {
@@ -479,6 +524,7 @@ PyMemberDef op_members[] = {{"__name__", T_OBJECT, offsetof(OpObject, name), REA
 PyGetSetDef op_getset[] = {{"__doc__", op_doc, nullptr, nullptr, nullptr},
                            {"__text_signature__", op_text_signature, nullptr, nullptr, nullptr},
                            {"__wrapped__", op_wrapped, nullptr, nullptr, nullptr},
+                           {"result_type", op_result_type, nullptr, "The type of results with several fields, or None.", nullptr},
                            {}};
 PyMethodDef op_methods[] = {{"__reduce__", op_reduce, METH_NOARGS, nullptr}, {}};
 PyTypeObject OpType = {PyVarObject_HEAD_INIT(nullptr, 0)};

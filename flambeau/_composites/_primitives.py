@@ -35,6 +35,7 @@ for _name in (
     setattr(P, _name, getattr(_device, _name))
 P.detach = Tensor.detach
 P.resize_ = Tensor.resize_
+P.become = Tensor._become
 
 
 def _to(input: Tensor, dtype: Any) -> Tensor:
