@@ -52,6 +52,7 @@ struct SliceUpdate final : Node {
   std::vector<Edge> all;  // the old base, then the change's other edges
   const char* name() const override { return "CopySlices"; }
   std::span<Edge> edges() override { return all; }
+  Node* part() override { return change.get(); }
   void release_saved() override { change->release_saved(); }
   bool result_shape(int, Dims& sizes, DType& d) override {
     sizes = base_sizes;
@@ -195,9 +196,12 @@ bool is_leaf(TensorBody* t) {
 }
 
 void set_history(const Tensor& t, NodeRef node, uint32_t index) {
+  if (index > UINT16_MAX)
+    fail(ErrorKind::Runtime, "an operation with more than 65536 results cannot be recorded\n", node->name(),
+         ": expected at most 65536 results; got a history for result ", index);
   Node* old = std::exchange(t->grad_fn, node.detach());
   if (old) old->release();
-  t->output_index = uint8_t(index);
+  t->output_index = uint16_t(index);
   t->requires_grad = true;
   t->view_version = version(t.get());
 }

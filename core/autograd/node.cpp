@@ -149,16 +149,16 @@ NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
   }
 
   size_t k = 0;
-  uint16_t used = 0;
+  uint32_t used = 0;
   auto note_shape = [&](size_t entry, const TensorBody* t) {
     n->shapes_[entry] = {t ? t->dtype : DType::Float32, t ? t->dim : uint8_t(0), used};
     if (!t) return;
     for (int d = 0; d < t->dim; d++) n->dims_[used + d] = t->sizes[d];
-    used = uint16_t(used + t->dim);
+    used += t->dim;
   };
   each_tensor(p, c.args, [&](int i, TensorBody* t) {
     new (&n->edges_[k]) Edge(t && is_differentiable(t->dtype) ? edge_of(reinterpret_cast<const Tensor&>(t)) : Edge());
-    n->edge_count_ = uint16_t(k + 1);
+    n->edge_count_ = uint32_t(k + 1);
     TensorBody* saved = overwritten && i == 0 ? overwritten->tensor : t;
     n->versions_[k] = saved ? version(saved) : 0;
     note_shape(k++, t);
@@ -209,7 +209,7 @@ void PrimitiveNode::unpack_saved(Value* args, Tensor* results, std::vector<Tenso
 }
 
 PrimitiveNode::~PrimitiveNode() {
-  for (int i = 0; i < edge_count_; i++) edges_[i].~Edge();
+  for (uint32_t i = 0; i < edge_count_; i++) edges_[i].~Edge();
   for (int i = 0; i < primitive_.param_count; i++) args_[i].~OwnedValue();
 }
 
