@@ -77,6 +77,7 @@ enum LayerKey : uint8_t {
   kDual = 4,       // forward mode
   kShapeOnly = 8,  // no data: capture and the meta device
   kTracked = 16,   // func.grad and func.vjp: a graph of its own for each level
+  kAutocast = 32,  // mixed precision: a mode of the thread, never a tensor's own
 };
 
 struct PythonHeader {  // in words: two of the collector's, count, type, __dict__, weak references
@@ -95,7 +96,7 @@ struct TensorBody {
   bool untracked;          // made by .data: changes through it do not bump the version
   bool inference;
   uint8_t python_state;    // owned by python/wrap.cpp
-  uint8_t output_index;    // which result of grad_fn this is
+  uint16_t output_index;   // which result of grad_fn this is
   uint32_t view_version;   // storage version at which grad_fn was right, for views
   Storage* storage;
   char* data;              // storage->data + offset
