@@ -191,6 +191,7 @@ TEST(conv_pointwise) {
     compare<float>(flat(3, 18, 77, 1, size, size, 1));
     compare<float>(flat(3, 36, 154, 2, size, size, 1));
     compare<double>(flat(2, 77, 18, 1, size, size, 1));
+    compare<float>(flat(7, 390, 15, 1, size, size, 1));  // positions left over of seven images; two blocks of channels
     compare<double>(flat(2, 18, 77, 1, size, size, 1));
   }
 }
