@@ -163,12 +163,16 @@ TEST(conv_winograd) {  // 3x3, stride 1, at least 16 channels each way
   compare<float>(flat(3, 17, 33, 1, 57, 75, 3, 1, 1));    // the weights' gradient in several slabs
 }
 
-TEST(conv_winograd_of_stride_2) {  // at least 32 channels each way
+TEST(conv_winograd_of_stride_2) {  // 3x3 and 4x4, at least 32 channels each way
   for (int64_t size : {1, 2, 7, 14, 15, 16, 17, 33}) compare<float>(flat(4, 37, 43, 1, size, size + 1, 3, 2, 1));
   for (int64_t pad : {0, 2, 3}) compare<float>(flat(2, 40, 36, 1, 23, 38, 3, 2, pad));  // the image's gradient directly
   compare<float>(flat(1, 147, 143, 1, 25, 22, 3, 2, 1));  // kernels transformed on the way
   compare<float>(flat(5, 150, 143, 1, 33, 31, 3, 2, 1));  // several slabs of tiles
   compare<float>(flat(2, 33, 160, 1, 57, 91, 3, 2, 1));
+  for (int64_t size : {4, 7, 14, 15, 16, 17, 33}) compare<float>(flat(4, 37, 43, 1, size, size + 1, 4, 2, 1));
+  for (int64_t pad : {0, 2, 3}) compare<float>(flat(2, 40, 36, 1, 23, 38, 4, 2, pad));
+  compare<float>(flat(1, 147, 143, 1, 25, 22, 4, 2, 1));
+  compare<float>(flat(5, 33, 160, 1, 57, 66, 4, 2, 1));
   ConvShape uneven = flat(3, 40, 36, 1, 24, 25, 3, 2, 1);  // strides or taps that differ: not this way
   uneven.stride[1] = 1;
   compare<float>(uneven);

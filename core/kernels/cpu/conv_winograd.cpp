@@ -1,4 +1,4 @@
-// 3x3 convolutions of stride 1 or 2 by Winograd's minimal filtering, and their gradients with respect to the image: with
+// 3x3 convolutions of stride 1 or 2 and 4x4 ones of stride 2 by Winograd's minimal filtering, and their gradients with respect to the image: with
 // stride 1 the same with the kernel turned round, with stride 2 a scheme of its own. The gradient with respect to the kernel is in conv_winograd_weight.cpp.
 #include "base/parallel.h"
 #include "kernels/cpu/conv_winograd.h"
@@ -13,38 +13,38 @@ template <class S> struct Filter : Winograd<S> {
   void transform_weights(int64_t panel, int64_t c0, int64_t c1, float* u, int64_t plane) const {
     const int64_t o = panel * kWide, count = outputs_of(panel);
     constexpr int run = 16;  // channels whose taps are packed together, if they follow each other
-    alignas(64) float packed[run * 9 * kWide];
+    alignas(64) float packed[run * kTaps * kWide];
     for (int64_t c = c0; c < c1; c++, u += kWide) {
       const float* from = r.w + o * r.w_out + c * r.w_channel;
       const float* taps = packed;
-      if (r.w_channel == 9) {
+      if (r.w_channel == kTaps) {
         const int64_t at = (c - c0) % run;
-        if (at == 0) pack_rows<float, float>(packed, kWide, from, r.w_out, count, 9 * smaller(run, c1 - c));
-        taps += at * 9 * kWide;
+        if (at == 0) pack_rows<float, float>(packed, kWide, from, r.w_out, count, kTaps * smaller(run, c1 - c));
+        taps += at * kTaps * kWide;
         // The next run lies in as many streams as there are outputs, too many for the machine to foresee.
         if (c - at + run < c1)
           for (int64_t j = at * kWide / run; j < smaller(count, (at + 1) * kWide / run); j++)
-            for (int64_t line = 0; line < run * 9; line += 16)
-              __builtin_prefetch(r.w + (o + j) * r.w_out + (c - at + run) * 9 + line);
+            for (int64_t line = 0; line < run * kTaps; line += 16)
+              __builtin_prefetch(r.w + (o + j) * r.w_out + (c - at + run) * kTaps + line);
       } else {
-        pack_rows<float, float>(packed, kWide, from, r.w_out, count, 9);
+        pack_rows<float, float>(packed, kWide, from, r.w_out, count, kTaps);
       }
       for (int64_t half = 0; half < count; half += L) {
-        V g[3][3], h[S::kernels][3];  // [column][row], then [vertical coefficient][column]
-#pragma GCC unroll 9
-        for (int k = 0; k < 9; k++) g[k % 3][k / 3] = load(taps + (flipped ? 8 - k : k) * kWide + half);
-#pragma GCC unroll 3
-        for (int x = 0; x < 3; x++) {
+        V g[S::taps][S::taps], h[S::kernels][S::taps];  // [column][row], then [vertical coefficient][column]
+#pragma GCC unroll 16
+        for (int k = 0; k < kTaps; k++) g[k % S::taps][k / S::taps] = load(taps + (flipped ? kTaps - 1 - k : k) * kWide + half);
+#pragma GCC unroll 4
+        for (int x = 0; x < S::taps; x++) {
           V column[S::kernels];
           S::kernel(g[x], column);
-#pragma GCC unroll 4
+#pragma GCC unroll 6
           for (int y = 0; y < S::kernels; y++) h[y][x] = column[y];
         }
-#pragma GCC unroll 4
+#pragma GCC unroll 6
         for (int y = 0; y < S::kernels; y++) {
           V row[S::kernels];
           S::kernel(h[y], row);
-#pragma GCC unroll 4
+#pragma GCC unroll 6
           for (int x = 0; x < S::kernels; x++) store(u + (y * S::kernels + x) * plane + half, row[x]);
         }
       }
@@ -85,10 +85,10 @@ template <class S> struct Filter : Winograd<S> {
       const int64_t tall = height - S::out * row;
       for (int64_t j = 0; j < across; j++, m += kWide, to += S::out * L) {
         V s[S::out][S::products];
-#pragma GCC unroll 5
+#pragma GCC unroll 6
         for (int x = 0; x < S::products; x++) {
           V column[S::products], sums[S::out];
-#pragma GCC unroll 5
+#pragma GCC unroll 6
           for (int y = 0; y < S::products; y++) column[y] = load(m + (y * S::products + x) * plane);
           S::output(column, sums);
 #pragma GCC unroll 4
@@ -217,26 +217,35 @@ template <class S> void filter(const Winograd<S>& w) {
   else f.by_channels();
 }
 
-}  // namespace
-
-bool correlate_winograd(const Correlation<float>& r) {
-  if (winograd_suits(r, 1, kDenseChannels)) filter(winograd_of<Dense>(r));
-  else if (winograd_suits(r, 2, kStridedChannels)) filter(winograd_of<Strided>(r));
-  else return false;
-  return true;
-}
-
-bool spread_winograd(const Correlation<float>& forward, float* dx, const float* bias) {
-  if (!winograd_suits(forward, 2, kStridedChannels) || forward.axis[1].offset[0] != -1 || forward.axis[2].offset[0] != -1) return false;
+// With the output gradient as the image and the image's gradient as the output; tiles begin at `start`.
+template <class S> void spread(const Correlation<float>& forward, float* dx, const float* bias, int64_t start) {
   Correlation<float> r = forward;
-  for (ConvAxis& axis : r.axis) std::swap(axis.in, axis.out);
+  for (int d = 0; d < 3; d++) r.axis[d].in = forward.axis[d].out, r.axis[d].out = forward.axis[d].in;
   r.c = forward.o, r.o = forward.c;
   r.src = forward.dst, r.src_image = forward.dst_image, r.src_channel = forward.dst_channel;
   r.dst = dx, r.dst_image = forward.src_image, r.dst_channel = forward.src_channel;
   r.dst_axis[1] = r.axis[2].out, r.dst_axis[0] = r.axis[1].out * r.axis[2].out;
   r.w_out = forward.w_channel, r.w_channel = forward.w_out;
   r.bias = bias;
-  filter(Winograd<Spread>{r, 0, 0, false});
+  filter(Winograd<S>{r, start, start, false});
+}
+
+}  // namespace
+
+bool correlate_winograd(const Correlation<float>& r) {
+  if (winograd_suits(r, 3, 1, kDenseChannels)) filter(winograd_of<Dense>(r));
+  else if (winograd_suits(r, 3, 2, kStridedChannels)) filter(winograd_of<Strided>(r));
+  else if (winograd_suits(r, 4, 2, kStridedChannels)) filter(winograd_of<Strided4>(r));
+  else return false;
+  return true;
+}
+
+bool spread_winograd(const Correlation<float>& forward, float* dx, const float* bias) {
+  const bool three = winograd_suits(forward, 3, 2, kStridedChannels);
+  if (!three && !winograd_suits(forward, 4, 2, kStridedChannels)) return false;
+  if (forward.axis[1].offset[0] != -1 || forward.axis[2].offset[0] != -1) return false;
+  if (three) spread<Spread>(forward, dx, bias, 0);
+  else spread<Spread4>(forward, dx, bias, -1);
   return true;
 }
 

@@ -12,13 +12,13 @@ namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
 
 // A scheme is what happens along one dimension; both dimensions do the same, one after the other. A tile reads `reach`
-// positions, `step` apart from its neighbour's, and writes `out`. They become `images` coefficients, the three taps
+// positions, `step` apart from its neighbour's, and writes `out`. They become `images` coefficients, the `taps`
 // `kernels`; product p multiplies coefficient image_of[p] with kernel_of[p]. Backwards, the outputs' gradients become
 // `gradients` coefficients, of which product p takes gradient_of[p].
 
 // Stride 1, either way: 4 products for 2 outputs of 3 taps.
 struct Dense {
-  static constexpr int step = 2, reach = 4, out = 2, images = 4, kernels = 4, products = 4, gradients = 4;
+  static constexpr int taps = 3, step = 2, reach = 4, out = 2, images = 4, kernels = 4, products = 4, gradients = 4;
   static constexpr int image_of[] = {0, 1, 2, 3}, kernel_of[] = {0, 1, 2, 3}, gradient_of[] = {0, 1, 2, 3};
   template <class V> static FLAMBEAU_INLINE void image(const V* x, V* t) {
     t[0] = x[0] - x[2], t[1] = x[1] + x[2], t[2] = x[2] - x[1], t[3] = x[1] - x[3];
@@ -33,7 +33,7 @@ struct Dense {
   template <class V> static FLAMBEAU_INLINE void gradient(const V* y, V* d) {
     d[0] = y[0], d[1] = y[0] + y[1], d[2] = y[0] - y[1], d[3] = V{} - y[1];
   }
-  template <class V> static FLAMBEAU_INLINE void taps(const V* s, V* g) {
+  template <class V> static FLAMBEAU_INLINE void weights(const V* s, V* g) {
     const V sum = (s[1] + s[2]) * 0.5f;
     g[0] = s[0] + sum, g[1] = (s[1] - s[2]) * 0.5f, g[2] = sum + s[3];
   }
@@ -42,7 +42,7 @@ struct Dense {
 // Stride 2: the outer taps meet every other position, a convolution of two taps with 3 products for 2 outputs; the inner
 // tap meets the positions between, one product each. 5 for 6.
 struct Strided {
-  static constexpr int step = 4, reach = 5, out = 2, images = 5, kernels = 4, products = 5, gradients = 3;
+  static constexpr int taps = 3, step = 4, reach = 5, out = 2, images = 5, kernels = 4, products = 5, gradients = 3;
   static constexpr int image_of[] = {0, 1, 2, 3, 4}, kernel_of[] = {0, 1, 2, 3, 3}, gradient_of[] = {0, 1, 2, 0, 2};
   template <class V> static FLAMBEAU_INLINE void image(const V* x, V* t) {
     t[0] = x[0] - x[2], t[1] = x[2], t[2] = x[4] - x[2], t[3] = x[1], t[4] = x[3];
@@ -56,7 +56,7 @@ struct Strided {
   template <class V> static FLAMBEAU_INLINE void gradient(const V* y, V* d) {
     d[0] = y[0], d[1] = y[0] + y[1], d[2] = y[1];
   }
-  template <class V> static FLAMBEAU_INLINE void taps(const V* s, V* g) {
+  template <class V> static FLAMBEAU_INLINE void weights(const V* s, V* g) {
     g[0] = s[0] + s[1], g[1] = s[3], g[2] = s[1] + s[2];
   }
 };
@@ -64,7 +64,7 @@ struct Strided {
 // The gradient of Strided with respect to its image, for a padding of 1: positions 4j and 4j + 2 take the inner tap of
 // the outputs 2j and 2j + 1, those between the outer taps of two neighbours.
 struct Spread {
-  static constexpr int step = 2, reach = 3, out = 4, images = 4, kernels = 4, products = 5;
+  static constexpr int taps = 3, step = 2, reach = 3, out = 4, images = 4, kernels = 4, products = 5;
   static constexpr int image_of[] = {0, 1, 2, 3, 1}, kernel_of[] = {0, 1, 2, 3, 3};
   template <class V> static FLAMBEAU_INLINE void image(const V* x, V* t) {
     t[0] = x[0] - x[1], t[1] = x[1], t[2] = x[2] - x[1], t[3] = x[0];
@@ -77,10 +77,46 @@ struct Spread {
   }
 };
 
+// Four taps of stride 2 are two convolutions of two taps, each with 3 products for 2 outputs: 6 for 8.
+struct Strided4 {
+  static constexpr int taps = 4, step = 4, reach = 6, out = 2, images = 6, kernels = 6, products = 6, gradients = 3;
+  static constexpr int image_of[] = {0, 1, 2, 3, 4, 5}, kernel_of[] = {0, 1, 2, 3, 4, 5}, gradient_of[] = {0, 1, 2, 0, 1, 2};
+  template <class V> static FLAMBEAU_INLINE void image(const V* x, V* t) {
+    t[0] = x[0] - x[2], t[1] = x[2], t[2] = x[4] - x[2], t[3] = x[1] - x[3], t[4] = x[3], t[5] = x[5] - x[3];
+  }
+  template <class V> static FLAMBEAU_INLINE void kernel(const V* g, V* u) {
+    u[0] = g[0], u[1] = g[0] + g[2], u[2] = g[2], u[3] = g[1], u[4] = g[1] + g[3], u[5] = g[3];
+  }
+  template <class V> static FLAMBEAU_INLINE void output(const V* m, V* y) {
+    y[0] = (m[0] + m[1]) + (m[3] + m[4]), y[1] = (m[1] + m[2]) + (m[4] + m[5]);
+  }
+  template <class V> static FLAMBEAU_INLINE void gradient(const V* y, V* d) {
+    d[0] = y[0], d[1] = y[0] + y[1], d[2] = y[1];
+  }
+  template <class V> static FLAMBEAU_INLINE void weights(const V* s, V* g) {
+    g[0] = s[0] + s[1], g[1] = s[3] + s[4], g[2] = s[1] + s[2], g[3] = s[4] + s[5];
+  }
+};
+
+// The gradient of Strided4 with respect to its image, for a padding of 1; a tile begins one output before its own.
+struct Spread4 {
+  static constexpr int taps = 4, step = 2, reach = 4, out = 4, images = 5, kernels = 6, products = 6;
+  static constexpr int image_of[] = {0, 1, 2, 2, 3, 4}, kernel_of[] = {0, 1, 2, 3, 4, 5};
+  template <class V> static FLAMBEAU_INLINE void image(const V* x, V* t) {
+    t[0] = x[0] - x[1], t[1] = x[1], t[2] = x[2] - x[1], t[3] = x[2], t[4] = x[3] - x[2];
+  }
+  template <class V> static FLAMBEAU_INLINE void kernel(const V* g, V* u) {
+    u[0] = g[3], u[1] = g[1] + g[3], u[2] = g[1], u[3] = g[2], u[4] = g[0] + g[2], u[5] = g[0];
+  }
+  template <class V> static FLAMBEAU_INLINE void output(const V* m, V* y) {
+    y[0] = m[0] + m[1], y[1] = m[4] - m[3], y[2] = m[1] + m[2], y[3] = m[4] + m[5];
+  }
+};
+
 template <class S> struct Winograd {
   static constexpr int L = kLanes<float>, kWide = kTileColumns<float>;
   static constexpr int kImages = S::images * S::images, kKernels = S::kernels * S::kernels;
-  static constexpr int kProducts = S::products * S::products;
+  static constexpr int kProducts = S::products * S::products, kTaps = S::taps * S::taps;
   using V = Vector<float>;
   static constexpr int image_of(int p) { return S::image_of[p / S::products] * S::images + S::image_of[p % S::products]; }
   static constexpr int kernel_of(int p) { return S::kernel_of[p / S::products] * S::kernels + S::kernel_of[p % S::products]; }
@@ -130,10 +166,10 @@ template <class S> struct Winograd {
       auto column = [&](int64_t x, int at) __attribute__((always_inline)) {
         V d[S::reach] = {}, c[S::images];
         if (x >= 0 && x < width)
-#pragma GCC unroll 5
+#pragma GCC unroll 6
           for (int i = 0; i < S::reach; i++) d[i] = load(line[i] + x * L);
         S::image(d, c);
-#pragma GCC unroll 5
+#pragma GCC unroll 6
         for (int i = 0; i < S::images; i++) t[i][at] = c[i];
       };
       constexpr int kept = S::reach - S::step;  // columns that neighbours share
@@ -143,11 +179,11 @@ template <class S> struct Winograd {
       for (int64_t j = 0; j < across; j++, out += pitch) {
 #pragma GCC unroll 4
         for (int i = kept; i < S::reach; i++) column(left + S::step * j + i, i);
-#pragma GCC unroll 5
+#pragma GCC unroll 6
         for (int i = 0; i < S::images; i++) {
           V c[S::images];
           S::image(t[i], c);
-#pragma GCC unroll 5
+#pragma GCC unroll 6
           for (int k = 0; k < S::images; k++) store(out + (i * S::images + k) * plane, c[k]);
 #pragma GCC unroll 2
           for (int k = 0; k < kept; k++) t[i][k] = t[i][k + S::step];
@@ -175,28 +211,31 @@ template <class S> struct Winograd {
 #define FLAMBEAU_WINOGRAD(S)                                                                                            \
   using Base = Winograd<S>;                                                                                             \
   using V = typename Base::V;                                                                                           \
-  using Base::L, Base::kWide, Base::kImages, Base::kKernels, Base::kProducts, Base::image_of, Base::kernel_of, Base::r; \
-  using Base::across, Base::down, Base::rows, Base::panels, Base::c_block, Base::c_blocks, Base::pitch, Base::flipped;  \
+  using Base::L, Base::kWide, Base::kImages, Base::kKernels, Base::kProducts, Base::kTaps, Base::image_of, Base::kernel_of; \
+  using Base::r, Base::across, Base::down, Base::rows, Base::panels, Base::c_block, Base::c_blocks, Base::pitch, Base::flipped;  \
   using Base::channels_of, Base::groups_of, Base::outputs_of, Base::band_size, Base::band_rows, Base::transform_images;
 
-// Whether Winograd's way suits: 2-d, neighbouring taps of stride 1 (either order) or 2 (ascending), enough channels, and
+// Whether Winograd's way suits: 2-d, `taps` neighbouring taps each way (of stride 1 in either order), enough channels, and
 // enough tiles for the kernels' transform to pay.
-FLAMBEAU_INLINE bool three_taps(const ConvAxis& axis, int64_t stride) {
-  const int64_t step = axis.taps == 3 ? axis.offset[1] - axis.offset[0] : 0;
-  return axis.taps == 3 && axis.stride == stride && axis.offset[2] - axis.offset[1] == step &&
-         (step == 1 || (step == -1 && stride == 1));
+FLAMBEAU_INLINE bool neighbours(const ConvAxis& axis, int64_t taps, int64_t stride) {
+  if (axis.taps != taps || axis.stride != stride) return false;
+  const int64_t step = axis.offset[1] - axis.offset[0];
+  for (int64_t i = 2; i < taps; i++)
+    if (axis.offset[i] - axis.offset[i - 1] != step) return false;
+  return step == 1 || (step == -1 && stride == 1);
 }
-FLAMBEAU_INLINE bool winograd_suits(const Correlation<float>& r, int64_t stride, int64_t channels) {
+FLAMBEAU_INLINE bool winograd_suits(const Correlation<float>& r, int64_t taps, int64_t stride, int64_t channels) {
   const ConvAxis &z = r.axis[0], &y = r.axis[1], &x = r.axis[2];
-  if (!three_taps(y, stride) || !three_taps(x, stride) || z.taps != 1 || z.in != 1 || z.out != 1 || z.offset[0] != 0) return false;
+  if (!neighbours(y, taps, stride) || !neighbours(x, taps, stride)) return false;
+  if (z.taps != 1 || z.in != 1 || z.out != 1 || z.offset[0] != 0) return false;
   if ((y.offset[0] < y.offset[1]) != (x.offset[0] < x.offset[1]) || r.groups != 1 || !r.all_taps) return false;
   if (r.dst_axis[2] != 1 || r.dst_axis[1] != x.out || r.c < channels || r.o < channels) return false;
   return r.images * ceil_div(y.out, 2) * ceil_div(x.out, 2) >= 32;
 }
 template <class S> FLAMBEAU_INLINE Winograd<S> winograd_of(const Correlation<float>& r) {
   const ConvAxis &y = r.axis[1], &x = r.axis[2];
-  const bool flipped = y.offset[0] > y.offset[2];
-  return {r, flipped ? y.offset[2] : y.offset[0], flipped ? x.offset[2] : x.offset[0], flipped};
+  const bool flipped = y.offset[0] > y.offset[1];
+  return {r, y.offset[flipped ? S::taps - 1 : 0], x.offset[flipped ? S::taps - 1 : 0], flipped};
 }
 constexpr int64_t kDenseChannels = 16, kStridedChannels = 32;  // fewer: the transforms cost more than the products save
 

@@ -1,4 +1,4 @@
-// The gradient of a 3x3 convolution of stride 1 or 2 with respect to its kernel, by Winograd's minimal filtering run
+// The gradient of a 3x3 convolution of stride 1 or 2, or a 4x4 one of stride 2, with respect to its kernel, by Winograd's minimal filtering run
 // backwards: image and output gradient are transformed, multiplied and summed over all tiles, and the sums transformed
 // back, with the same number of multiplications as forwards.
 //
@@ -81,32 +81,32 @@ template <class S> struct Gradient : Winograd<S> {
     }
   }
 
-  // G' s G of `channels` channels from c on and a panel of output channels. scratch: (channels * 9 + L) * L floats.
+  // G' s G of `channels` channels from c on and a panel of output channels. scratch: (channels * kTaps + L) * L floats.
   void finish(const float* sums, int64_t c, int64_t channels, int64_t panel, float* dw, float* scratch) const {
     for (int64_t half = 0; half < outputs_of(panel); half += L) {
       for (int64_t i = 0; i < channels; i++) {
         const float* from = sums + i * kWide + half;
-        V h[3][S::kernels];
-#pragma GCC unroll 4
+        V h[S::taps][S::kernels];
+#pragma GCC unroll 6
         for (int x = 0; x < S::kernels; x++) {
-          V column[S::kernels], taps[3];
-#pragma GCC unroll 4
+          V column[S::kernels], taps[S::taps];
+#pragma GCC unroll 6
           for (int y = 0; y < S::kernels; y++) column[y] = load(from + (y * S::kernels + x) * sums_plane);
-          S::taps(column, taps);
-#pragma GCC unroll 3
-          for (int y = 0; y < 3; y++) h[y][x] = taps[y];
+          S::weights(column, taps);
+#pragma GCC unroll 4
+          for (int y = 0; y < S::taps; y++) h[y][x] = taps[y];
         }
-        float* to = scratch + i * 9 * L;
-#pragma GCC unroll 3
-        for (int y = 0; y < 3; y++, to += 3 * L) {
-          V taps[3];
-          S::taps(h[y], taps);
-#pragma GCC unroll 3
-          for (int x = 0; x < 3; x++) store(to + x * L, taps[x]);
+        float* to = scratch + i * kTaps * L;
+#pragma GCC unroll 4
+        for (int y = 0; y < S::taps; y++, to += S::taps * L) {
+          V taps[S::taps];
+          S::weights(h[y], taps);
+#pragma GCC unroll 4
+          for (int x = 0; x < S::taps; x++) store(to + x * L, taps[x]);
         }
       }
       const int64_t o = panel * kWide + half;
-      unpack_lanes(dw + (o * r.c + c) * 9, r.c * 9, scratch, smaller(L, r.o - o), channels * 9);
+      unpack_lanes(dw + (o * r.c + c) * kTaps, r.c * kTaps, scratch, smaller(L, r.o - o), channels * kTaps);
     }
   }
 
@@ -128,7 +128,7 @@ template <class S> struct Gradient : Winograd<S> {
     constexpr int64_t chunk = 16;
     const int64_t chunks = ceil_div(c_block, chunk);
     parallel_for(pairs * chunks, 4, [&](int64_t begin, int64_t end) {
-      Scratch own(size_t((chunk * 9 + L) * L) * sizeof(float));
+      Scratch own(size_t((chunk * kTaps + L) * L) * sizeof(float));
       for (; begin < end; begin++) {
         const int64_t from = begin % chunks * chunk, pair = begin / chunks, panel = pair % panels, block = pair / panels;
         const int64_t count = smaller(chunk, channels_of(block) - from);
@@ -210,7 +210,7 @@ template <class S> struct Gradient : Winograd<S> {
       });
       const int64_t shares = ceil_div(pairs, together);
       parallel_for(shares * split, 1, [&](int64_t begin, int64_t end) {
-        Scratch own(whole ? size_t(together * sums_size + (c_block * 9 + L) * L) * sizeof(float) : 0);
+        Scratch own(whole ? size_t(together * sums_size + (c_block * kTaps + L) * L) * sizeof(float) : 0);
         for (; begin < end; begin++) {
           const int64_t first = begin % shares * together, last = smaller(pairs, first + together), part = begin / shares;
           float* const sums = whole ? own.as<float>() : waiting.as<float>() + first * sums_size;
@@ -242,8 +242,9 @@ template <class S> void gradient(const Winograd<S>& w, float* dw) {
 }  // namespace
 
 bool weight_gradient_winograd(const Correlation<float>& r, float* dw) {
-  if (winograd_suits(r, 1, kDenseChannels)) gradient(winograd_of<Dense>(r), dw);
-  else if (winograd_suits(r, 2, kStridedChannels)) gradient(winograd_of<Strided>(r), dw);
+  if (winograd_suits(r, 3, 1, kDenseChannels)) gradient(winograd_of<Dense>(r), dw);
+  else if (winograd_suits(r, 3, 2, kStridedChannels)) gradient(winograd_of<Strided>(r), dw);
+  else if (winograd_suits(r, 4, 2, kStridedChannels)) gradient(winograd_of<Strided4>(r), dw);
   else return false;
   return true;
 }
