@@ -52,7 +52,8 @@ template <class S> struct Filter : Winograd<S> {
   }
 
   // Of one coefficient: m[tile][kWide] (+)= v[tile][depth] * u[depth][kWide].
-  void product(int64_t tiles, int64_t depth, const float* v, const float* u, float* m, int64_t outputs, bool first) const {
+  void product(int64_t tiles, int64_t depth, const float* v, const float* u, float* m, int64_t outputs, bool first,
+               const Ahead& next) const {
     TileCall<float, float> t;
     const float* starts[kTileRows];
     t.a = nullptr;
@@ -72,6 +73,7 @@ template <class S> struct Filter : Winograd<S> {
       const int64_t begin = tiles * i / count, height = tiles * (i + 1) / count - begin;
       for (int64_t j = 0; j < height; j++) starts[j] = v + (begin + j) * pitch;
       t.c = m + begin * kWide;
+      next.fetch(i, count);
       kTilesF32.of[kTileRowsForm][vectors][height - 1](t);
     }
   }
@@ -157,7 +159,7 @@ template <class S> struct Filter : Winograd<S> {
             for (int p = 0; p < kProducts; p++)
               product((row1 - row0) * across, channels_of(block), v + block * v_block + image_of(p) * v_plane,
                       u + panel * u_panel + kernel_of(p) * u_plane + block * c_block * kWide, m + p * m_plane,
-                      outputs_of(panel), block == 0);
+                      outputs_of(panel), block == 0, Ahead());
           transform_outputs(m, m_plane, row0, row1, panel, scratch);
         }
       }
@@ -199,9 +201,14 @@ template <class S> struct Filter : Winograd<S> {
             const int64_t c = block * c_block, depth = channels_of(block);
             for (int64_t i = 0; i < count; i++) transform_weights(first + i, c, c + depth, u + i * u_panel, u_plane);
             for (int p = 0; p < kProducts; p++)
-              for (int64_t i = 0; i < count; i++)
+              for (int64_t i = 0; i < count; i++) {
+                const bool last = p + 1 == kProducts;
+                const int64_t then = last ? (block + 1) % c_blocks : block;
+                const float* ahead = v + then * v_block + image_of(last ? 0 : p + 1) * v_plane;
+                const Ahead next = {i == 0 ? ahead : nullptr, here, pitch, channels_of(then)};
                 product(here, depth, v + block * v_block + image_of(p) * v_plane, u + i * u_panel + kernel_of(p) * u_plane,
-                        m + i * m_panel + p * m_plane, outputs_of(first + i), block == 0);
+                        m + i * m_panel + p * m_plane, outputs_of(first + i), block == 0, next);
+              }
           }
           for (int64_t i = 0; i < count; i++)
             transform_outputs(m + i * m_panel, m_plane, row0, row1, first + i, scratch);

@@ -207,6 +207,18 @@ template <class S> struct Winograd {
   }
 };
 
+// Part `i` of `n` of a matrix that the next product reads, on its way to the L2 cache: operands come from the last-level
+// cache in rows too short for the machine to foresee.
+struct Ahead {
+  const float* from = nullptr;
+  int64_t rows = 0, pitch = 0, width = 0;
+  FLAMBEAU_INLINE void fetch(int64_t i, int64_t n) const {
+    if (!from) return;
+    for (int64_t row = rows * i / n; row < rows * (i + 1) / n; row++)
+      for (int64_t x = 0; x < width; x += 64 / int64_t(sizeof(float))) __builtin_prefetch(from + row * pitch + x, 0, 2);
+  }
+};
+
 // Names of the base class, which C++ does not find by itself.
 #define FLAMBEAU_WINOGRAD(S)                                                                                            \
   using Base = Winograd<S>;                                                                                             \
