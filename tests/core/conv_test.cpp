@@ -174,6 +174,13 @@ TEST(conv_pointwise) {
   compare<float>(flat(1, 600, 40, 1, 6, 6, 1));
   compare<float>(flat(2, 10, 19, 1, 9, 9, 1, 2));
   compare<float>(flat(2, 10, 19, 1, 9, 9, 1, 1, 1));
+  // Read in place or, where channels lie a power of two apart, packed; the weights' gradient from either side.
+  for (int64_t size : {15, 32}) {
+    compare<float>(flat(3, 18, 77, 1, size, size, 1));
+    compare<float>(flat(3, 36, 154, 2, size, size, 1));
+    compare<double>(flat(2, 77, 18, 1, size, size, 1));
+    compare<double>(flat(2, 18, 77, 1, size, size, 1));
+  }
 }
 
 TEST(conv_depthwise) {

@@ -96,6 +96,8 @@ template <class T> struct Correlator {
     const int64_t sums_row = round_up(positions, kLanes<T>);
     Scratch sums(direct ? 0 : size_t((o1 - o0) * sums_row) * sizeof(T));
     const bool panels = pointwise();
+    // Whole panels are read in the image itself, unless its channels would share their sets of the L1 cache.
+    const int64_t whole = panels && r.src_channel * int64_t(sizeof(T)) % 2048 != 0 ? positions / kTileColumns<T> * kTileColumns<T> : 0;
     const int64_t held = panels ? round_up(positions, kTileColumns<T>) : planes.channel_size(rows, images);
     Scratch buffer(size_t(held * b.channels + 2 * kTileColumns<T>) * sizeof(T));
     Scratch table(size_t(b.channels * taps) * 8);
@@ -111,8 +113,9 @@ template <class T> struct Correlator {
     for (int64_t block = 0; block < weights.blocks; block++) {
       const int64_t c0 = block * b.channels, depth = smaller(b.channels, r.c - c0) * taps;
       const T* image = r.src + image0 * r.src_image + (group * r.c + c0) * r.src_channel;
+      const T* flat = image + (z * r.axis[1].in + y0) * r.axis[2].in;
       if (panels)
-        pack_panels(buffer.as<T>(), image + (z * r.axis[1].in + y0) * r.axis[2].in, r.src_channel, depth, positions);
+        pack_panels(buffer.as<T>() + whole * depth, flat + whole, r.src_channel, depth, positions - whole);
       else
         planes.fill(buffer.as<T>(), image, depth / taps, r.src_image, images, z, y0, rows);
       t.k = depth;
@@ -123,7 +126,8 @@ template <class T> struct Correlator {
         const int64_t last = smaller(tile1, first + together);
         for (int64_t q = 0; q < positions; q += kTileColumns<T>) {
           t.columns = smaller(kTileColumns<T>, positions - q);
-          t.b = buffer.as<T>() + (panels ? q * depth : q);
+          t.b = q < whole ? flat + q : buffer.as<T>() + (panels ? q * depth : q);
+          t.b_step = q < whole ? r.src_channel : kTileColumns<T>;
           const int vectors = t.columns > kLanes<T> ? 1 : 0;
           for (int64_t i = first; i < last; i++) {
             const int64_t top = r.o * i / weights.tiles, height = r.o * (i + 1) / weights.tiles - top;
