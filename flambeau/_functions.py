@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _C, _device, _tensor
 
@@ -21,20 +21,14 @@ __all__ = [
 ]  # fmt: skip
 
 
-def tensor(
-    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False, names: Any = None
-) -> Tensor:
-    """A new tensor with the values of `data`: numbers, nested sequences, arrays or tensors; always a copy.
+if TYPE_CHECKING:
 
-    >>> import flambeau as torch
-    >>> torch.tensor([[1, 2], [3, 4]])
-    tensor([[1, 2],
-            [3, 4]])
-    """
-    if device is not None:
-        _device.require_cpu(device)
-    result = _C.tensor_from(data, dtype)
-    return result.requires_grad_() if requires_grad else result
+    def tensor(
+        data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False, names: Any = None
+    ) -> Tensor: ...
+
+else:
+    tensor = _C.tensor
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:

@@ -52,6 +52,7 @@ struct SliceUpdate final : Node {
   std::vector<Edge> all;  // the old base, then the change's other edges
   const char* name() const override { return "CopySlices"; }
   std::span<Edge> edges() override { return all; }
+  Node* part() override { return change.get(); }
   void release_saved() override { change->release_saved(); }
   bool result_shape(int, Dims& sizes, DType& d) override {
     sizes = base_sizes;
@@ -105,8 +106,9 @@ bool wants_grad(const Primitive& p, const Value* args) {
 void record(Call& c) {
   if (!wants_grad(c.primitive, c.args)) return;
   NodeRef node = PrimitiveNode::make(c, nullptr);
-  for (int r = 0; r < c.primitive.result_count; r++)
+  for (int r = 1; r < c.primitive.result_count; r++)
     if (is_differentiable(c.results[r].dtype())) set_history(c.results[r], node, uint32_t(r));
+  if (is_differentiable(c.results[0].dtype())) set_history(c.results[0], std::move(node), 0);
 }
 
 void check_in_place(const Primitive& p, const Tensor& t) {
@@ -194,9 +196,12 @@ bool is_leaf(TensorBody* t) {
 }
 
 void set_history(const Tensor& t, NodeRef node, uint32_t index) {
+  if (index > UINT16_MAX)
+    fail(ErrorKind::Runtime, "an operation with more than 65536 results cannot be recorded\n", node->name(),
+         ": expected at most 65536 results; got a history for result ", index);
   Node* old = std::exchange(t->grad_fn, node.detach());
   if (old) old->release();
-  t->output_index = uint8_t(index);
+  t->output_index = uint16_t(index);
   t->requires_grad = true;
   t->view_version = version(t.get());
 }

@@ -40,18 +40,24 @@ Node::Node() : sequence(next_sequence.fetch_add(1, std::memory_order_relaxed)) {
 }
 Node::~Node() { delete extra; }
 
+static thread_local Node* waiting_to_free __attribute__((tls_model("initial-exec"))) = nullptr;
+static thread_local bool freeing __attribute__((tls_model("initial-exec"))) = false;
+
 void Node::free_later(Node* n) {
   // Freeing a node frees its edges' nodes and its saved tensors' nodes: one at a time from a queue, never by recursion.
-  thread_local std::vector<Node*>* queue = nullptr;
-  if (queue) return queue->push_back(n);
-  std::vector<Node*> pending{n};
-  queue = &pending;
-  while (!pending.empty()) {
-    Node* next = pending.back();
-    pending.pop_back();
+  // The queue is a list through the nodes themselves, in the field that holds their age while they live.
+  if (freeing) {
+    n->next_to_free = waiting_to_free;
+    waiting_to_free = n;
+    return;
+  }
+  freeing = true;
+  n->dispose();
+  while (Node* next = waiting_to_free) {
+    waiting_to_free = next->next_to_free;
     next->dispose();
   }
-  queue = nullptr;
+  freeing = false;
 }
 
 namespace {
@@ -78,7 +84,7 @@ size_t room(size_t count) { return (count * sizeof(T) + 7) / 8 * 8; }
 
 }  // namespace
 
-static thread_local const std::shared_ptr<SavedHooks>* saved_hooks = nullptr;
+static thread_local const std::shared_ptr<SavedHooks>* saved_hooks __attribute__((tls_model("initial-exec"))) = nullptr;
 void set_saved_hooks(const std::shared_ptr<SavedHooks>* active) { saved_hooks = active; }
 const std::shared_ptr<SavedHooks>* active_saved_hooks() { return saved_hooks; }
 
@@ -143,16 +149,16 @@ NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
   }
 
   size_t k = 0;
-  uint16_t used = 0;
+  uint32_t used = 0;
   auto note_shape = [&](size_t entry, const TensorBody* t) {
     n->shapes_[entry] = {t ? t->dtype : DType::Float32, t ? t->dim : uint8_t(0), used};
     if (!t) return;
     for (int d = 0; d < t->dim; d++) n->dims_[used + d] = t->sizes[d];
-    used = uint16_t(used + t->dim);
+    used += t->dim;
   };
   each_tensor(p, c.args, [&](int i, TensorBody* t) {
     new (&n->edges_[k]) Edge(t && is_differentiable(t->dtype) ? edge_of(reinterpret_cast<const Tensor&>(t)) : Edge());
-    n->edge_count_ = uint16_t(k + 1);
+    n->edge_count_ = uint32_t(k + 1);
     TensorBody* saved = overwritten && i == 0 ? overwritten->tensor : t;
     n->versions_[k] = saved ? version(saved) : 0;
     note_shape(k++, t);
@@ -203,7 +209,7 @@ void PrimitiveNode::unpack_saved(Value* args, Tensor* results, std::vector<Tenso
 }
 
 PrimitiveNode::~PrimitiveNode() {
-  for (int i = 0; i < edge_count_; i++) edges_[i].~Edge();
+  for (uint32_t i = 0; i < edge_count_; i++) edges_[i].~Edge();
   for (int i = 0; i < primitive_.param_count; i++) args_[i].~OwnedValue();
 }
 
@@ -274,7 +280,7 @@ void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, 
   uint32_t needs = 0;
   int list_param = -1;
   bool composed = create_graph;  // fused kernels read plain memory and leave no record
-  std::deque<std::vector<TensorBody*>> lists;
+  std::vector<std::vector<TensorBody*>> lists;
   size_t k = 0;
   for (int i = 0; i < p.param_count; i++) {
     args[i] = args_[i].get();

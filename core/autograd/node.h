@@ -69,7 +69,10 @@ struct NodeExtra {
 struct Node {
   std::atomic<uint32_t> refs{1};
   uint32_t result_count = 1;
-  uint64_t sequence;
+  union {
+    uint64_t sequence;                               // its age: later nodes have larger ones
+    Node* next_to_free;                              // once nobody holds it
+  };
   NodeExtra* extra = nullptr;
   void* python = nullptr;                            // the Python object that shows this node, if any (borrowed)
 
@@ -80,6 +83,7 @@ struct Node {
   // grads: one per result (null: zero). Gives one cotangent per edge (null: none).
   virtual void apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, bool create_graph) = 0;
   virtual std::span<Edge> edges() = 0;
+  virtual Node* part() { return nullptr; }           // a node that this one owns and runs itself
   virtual void release_saved() {}
   virtual void visit_python(void (*visit)(void* object, void* context), void* context) {}
   virtual void visit_saved(void (*visit)(TensorBody*, void* context), void* context) {}
@@ -112,7 +116,7 @@ class PrimitiveNode final : public Node {
   struct Shape {                         // of the tensor behind an edge, or of a result
     DType dtype;
     uint8_t rank;
-    uint16_t at;                         // into dims_
+    uint32_t at;                         // into dims_
   };
   explicit PrimitiveNode(const Primitive& p) : primitive_(p) {}
   ~PrimitiveNode() override;
@@ -125,7 +129,7 @@ class PrimitiveNode final : public Node {
   // One block holds the node and everything below: edges_, args_, versions_, shapes_ (edges, then results), dims_.
   const Primitive& primitive_;
   size_t block_bytes_ = 0;
-  uint16_t edge_count_ = 0;
+  uint32_t edge_count_ = 0;
   bool released_ = false;
   Edge* edges_ = nullptr;
   OwnedValue* args_ = nullptr;

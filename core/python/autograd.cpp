@@ -1,6 +1,4 @@
-// Autograd's face in Python: backward, hooks, grad_fn objects, custom functions, the collector's view of the graph.
-#include <unordered_map>
-#include <unordered_set>
+// Autograd's face in Python: backward, hooks, grad_fn objects, custom functions.
 #include "python/python.h"
 #include "tensor/copy.h"
 
@@ -70,7 +68,7 @@ std::atomic<int64_t> next_hook_id{1 << 20};
 // ---- hooks ----
 struct PythonHook final : GradHook {
   PyObject* f;
-  explicit PythonHook(PyObject* callable) : f(Py_NewRef(callable)) { kept_by_graphs++; }
+  explicit PythonHook(PyObject* callable) : f(Py_NewRef(callable)) { keep_one(); }
   ~PythonHook() override {
     kept_by_graphs--;
     if (!Py_IsInitialized()) return;
@@ -92,7 +90,7 @@ struct PythonHook final : GradHook {
 struct PythonNodeHook final : NodeExtra::NodeHook {
   PyObject* f;
   bool is_before;
-  PythonNodeHook(PyObject* callable, bool before) : f(Py_NewRef(callable)), is_before(before) { kept_by_graphs++; }
+  PythonNodeHook(PyObject* callable, bool before) : f(Py_NewRef(callable)), is_before(before) { keep_one(); }
   ~PythonNodeHook() override {
     kept_by_graphs--;
     if (!Py_IsInitialized()) return;
@@ -180,7 +178,7 @@ struct FunctionNode final : Node {
   bool materialize = true;
   bool once = false;
 
-  explicit FunctionNode(PyObject* ctx) : context(Py_NewRef(ctx)) { kept_by_graphs++; }
+  explicit FunctionNode(PyObject* ctx) : context(Py_NewRef(ctx)) { keep_one(); }
   ~FunctionNode() override {
     kept_by_graphs--;
     if (!context || !Py_IsInitialized()) return;
@@ -288,7 +286,7 @@ struct PythonSavedHooks final : SavedHooks {
   std::shared_ptr<void> pack(const Tensor& t) override {
     Object argument(wrap(t));
     PyObject* packed = ok(PyObject_CallOneArg(pack_with.get(), argument.get()));
-    kept_by_graphs++;
+    keep_one();
     return std::shared_ptr<void>(packed, [](void* p) {
       kept_by_graphs--;
       if (!Py_IsInitialized()) return;
@@ -508,129 +506,6 @@ PyObject* get_grad_fn(PyObject* o, void*) {
     if (!n) Py_RETURN_NONE;
     return wrap_node(n);
   });
-}
-
-// ---- the collector ----
-// Python objects that graphs keep: while there are none, the collector has nothing to learn from a graph.
-namespace {
-
-using Visitor = void (*)(void* object, void* context);
-
-void each_hook(const GradHooks& hooks, Visitor visit, void* context) {
-  for (const auto& hook : hooks.list)
-    if (void* f = hook->owner(); f && hook.use_count() == 1) visit(f, context);
-}
-
-// Everything in C++ that a tensor leads to, with how many references to it were met on the way. What has no others
-// belongs to the tensor alone, and so do the Python objects it keeps.
-class Belongings {
- public:
-  static constexpr size_t kMost = 50000;  // larger graphs are left alone
-
-  bool explore(TensorBody* t) {
-    follow_tensor(t);
-    while (at_ < order_.size()) {
-      if (order_.size() > kMost) return false;
-      Item item = order_[at_++];
-      if (item.node) follow_node(item.node);
-      else follow_tensor(item.tensor);
-    }
-    return true;
-  }
-
-  void visit(Visitor f, void* context) {
-    // Things that somebody else holds, and all that they lead to, are not ours.
-    std::vector<const void*> stack;
-    for (const Item& item : order_) {
-      uint32_t refs = item.node ? item.node->refs.load() : item.tensor->refs.load();
-      if (counts_[item.key()] != refs) stack.push_back(item.key());
-    }
-    while (!stack.empty()) {
-      const void* key = stack.back();
-      stack.pop_back();
-      if (!foreign_.insert(key).second) continue;
-      for (const void* next : leads_[key]) stack.push_back(next);
-    }
-    for (const Item& item : order_) {
-      if (foreign_.count(item.key())) continue;
-      if (item.node) visit_node(item.node, f, context);
-      else visit_tensor(item.tensor, f, context);
-    }
-  }
-
-  static void visit_tensor(TensorBody* t, Visitor f, void* context) {
-    if (t->python_state) f(header_of(t), context);  // kept by C++ alone
-    if (t->extra && t->extra->hooks) each_hook(*t->extra->hooks, f, context);
-  }
-
- private:
-  struct Item {
-    Node* node;
-    TensorBody* tensor;
-    const void* key() const { return node ? static_cast<const void*>(node) : tensor; }
-  };
-
-  void meet(Node* n) {
-    if (!n) return;
-    if (from_) leads_[from_].push_back(n);
-    if (counts_[n]++ == 0) order_.push_back({n, nullptr});
-  }
-  void meet(TensorBody* t) {
-    if (!t) return;
-    if (from_) leads_[from_].push_back(t);
-    if (counts_[t]++ == 0) order_.push_back({nullptr, t});
-  }
-
-  void follow_tensor(TensorBody* t) {
-    from_ = at_ ? t : nullptr;
-    meet(t->grad_fn);
-    if (t->extra) meet(t->extra->grad.get());
-    if (t->base) meet(t->base);
-  }
-  void follow_node(Node* n) {
-    from_ = n;
-    for (Edge& e : n->edges()) {
-      meet(e.node());
-      meet(e.leaf());
-    }
-    n->visit_saved([](TensorBody* t, void* self) { static_cast<Belongings*>(self)->meet(t); }, this);
-  }
-  static void visit_node(Node* n, Visitor f, void* context) {
-    n->visit_python(f, context);
-    if (!n->extra) return;
-    for (const auto& hooks : n->extra->results) each_hook(hooks, f, context);
-    for (const auto& hook : n->extra->hooks)
-      if (void* o = hook->owner(); o && hook.use_count() == 1) f(o, context);
-    for (const auto& p : n->extra->packed)
-      if (p.value && p.value.use_count() == 1) f(p.value.get(), context);
-  }
-
-  const void* from_ = nullptr;
-  size_t at_ = 0;
-  std::vector<Item> order_;
-  std::unordered_map<const void*, uint32_t> counts_;
-  std::unordered_map<const void*, std::vector<const void*>> leads_;
-  std::unordered_set<const void*> foreign_;
-};
-
-}  // namespace
-
-int visit_graph(TensorBody* t, visitproc visit, void* arg) {
-  struct Context {
-    visitproc visit;
-    void* arg;
-    int status = 0;
-  } context{visit, arg};
-  Visitor report = [](void* o, void* c) {
-    auto* x = static_cast<Context*>(c);
-    if (!x->status) x->status = x->visit(static_cast<PyObject*>(o), x->arg);
-  };
-  if (t->extra && t->extra->hooks) each_hook(*t->extra->hooks, report, &context);
-  bool leads = t->grad_fn || t->base || (t->extra && t->extra->grad);
-  if (!leads || kept_by_graphs.load(std::memory_order_relaxed) == 0) return context.status;
-  Belongings found;
-  if (found.explore(t)) found.visit(report, &context);
-  return context.status;
 }
 
 void clear_graph(TensorBody* t) {

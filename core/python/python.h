@@ -126,9 +126,17 @@ extern PyBufferProcs tensor_buffer;
 PyObject* tensor_compare(PyObject* a, PyObject* b, int op);
 PyObject* tensor_iter(PyObject* self);
 PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs);
-// Python objects that hooks, custom functions, packed tensors and tensors' own state keep alive from within C++.
+// ---- the collector (collector.cpp) ----
+// What a tensor's Python side is. Asleep: Python does not know it. Awake: Python's references together hold one C++
+// reference. Kept: only C++ holds the Python side, which has state of its own.
+enum State : uint8_t { kAsleep, kAwake, kKept };
+inline PyObject*& dict_of(TensorBody* t) { return reinterpret_cast<PyObject*&>(t->python.words[4]); }
+// Python objects that hooks, custom functions, packed tensors and tensors' own state keep alive from within C++: while
+// there are none, the collector has nothing to learn from a graph.
 extern std::atomic<int64_t> kept_by_graphs;
-int visit_graph(TensorBody* t, visitproc visit, void* arg);
+void keep_one();                                   // counts one more
+int traverse_tensor(TensorBody* t, visitproc visit, void* arg);
+bool may_clear(TensorBody* t);
 void clear_graph(TensorBody* t);
 
 }  // namespace flambeau::python

@@ -7,12 +7,8 @@
 
 namespace flambeau::python {
 
-enum State : uint8_t { kAsleep, kAwake, kKept };
-
 PyTypeObject* ParameterType = nullptr;
-std::atomic<int64_t> kept_by_graphs{0};
 
-static PyObject*& dict_of(TensorBody* t) { return reinterpret_cast<PyObject*&>(t->python.words[4]); }
 static PyObject*& weakrefs_of(TensorBody* t) { return reinterpret_cast<PyObject*&>(t->python.words[5]); }
 
 void track(TensorBody* t) {
@@ -72,7 +68,7 @@ static void tensor_dealloc(PyObject* o) {
     } else {
       o->ob_refcnt = 1;
       t->python_state = kKept;
-      kept_by_graphs++;
+      keep_one();
     }
     t->release();
     return;
@@ -102,20 +98,22 @@ static bool dispose(TensorBody* t) {
   return true;
 }
 
-static int tensor_traverse(PyObject* o, visitproc visit, void* arg) {
-  TensorBody* t = body_of(o);
-  // A tensor that C++ holds too outlives its Python references, with all that hangs on it: a root, and never cleared.
-  if (t->refs.load() > 1) return 0;
-  Py_VISIT(dict_of(t));  // the class is visited by the traverse function that every subclass gets
-  return visit_graph(t, visit, arg);
-}
+// The class is visited by the traverse function that every subclass gets.
+static int tensor_traverse(PyObject* o, visitproc visit, void* arg) { return traverse_tensor(body_of(o), visit, arg); }
 
 static int tensor_clear(PyObject* o) {
   TensorBody* t = body_of(o);
-  if (t->refs.load() > 1) return 0;
+  if (!may_clear(t)) return 0;
   Py_CLEAR(dict_of(t));
   clear_graph(t);
   return 0;
+}
+
+// With attributes of its own a tensor can be part of a cycle.
+static int tensor_setattr(PyObject* o, PyObject* name, PyObject* value) {
+  int status = PyObject_GenericSetAttr(o, name, value);
+  if (status == 0 && dict_of(body_of(o))) track(body_of(o));
+  return status;
 }
 
 // Subclasses get Python's own deallocation, which would clear attributes before we can refuse to die; ours replaces it.
@@ -158,6 +156,7 @@ int wrap_init(PyObject* module) {
   t.tp_dealloc = tensor_dealloc;
   t.tp_traverse = tensor_traverse;
   t.tp_clear = tensor_clear;
+  t.tp_setattro = tensor_setattr;
   t.tp_free = PyObject_GC_Del;
   t.tp_new = tensor_new;
   t.tp_as_number = &tensor_number;

@@ -1,6 +1,7 @@
 // Making, sharing and freeing storages and tensor bodies.
 #include "tensor/tensor.h"
 #include <cstring>
+#include <vector>
 
 namespace flambeau {
 
@@ -172,6 +173,21 @@ Tensor empty_like(const Tensor& t) {
   return empty_strided(t.sizes(), t.strides(), t.dtype());
 }
 
+// Gradients have gradients, and bases bases: freeing goes from one to the next by a queue, never by recursion.
+static void release_in_turn(TensorBody* t) {
+  if (!t || (t->refs.load(std::memory_order_acquire) != 1 && t->refs.fetch_sub(1, std::memory_order_acq_rel) != 1)) return;
+  thread_local std::vector<TensorBody*>* queue = nullptr;
+  if (queue) return queue->push_back(t);
+  std::vector<TensorBody*> pending{t};
+  queue = &pending;
+  while (!pending.empty()) {
+    TensorBody* next = pending.back();
+    pending.pop_back();
+    next->destroy();
+  }
+  queue = nullptr;
+}
+
 void TensorBody::destroy() {
   // The last reference went. A Python side that carries state of its own (a subclass, attributes, weak references) goes
   // through Python's own deallocation, which ends here again with that state gone.
@@ -179,10 +195,11 @@ void TensorBody::destroy() {
   if (grad_fn) release_node(grad_fn);
   if (extra) {
     if (extra->hooks) free_hooks(extra->hooks);
+    release_in_turn(extra->grad.detach());
     extra->~TensorExtra();
     deallocate(extra, sizeof(TensorExtra));
   }
-  if (base) base->release();
+  release_in_turn(base);
   if (storage) storage->release();
   if (sizes != inline_dims) deallocate(sizes, size_t(dim) * 2 * sizeof(int64_t));
   deallocate(this, sizeof(TensorBody));

@@ -96,7 +96,7 @@ struct TensorBody {
   bool untracked;          // made by .data: changes through it do not bump the version
   bool inference;
   uint8_t python_state;    // owned by python/wrap.cpp
-  uint8_t output_index;    // which result of grad_fn this is
+  uint16_t output_index;   // which result of grad_fn this is
   uint32_t view_version;   // storage version at which grad_fn was right, for views
   Storage* storage;
   char* data;              // storage->data + offset

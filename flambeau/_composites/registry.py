@@ -35,6 +35,7 @@ def composite(
     namespace: str = "",
     varargs: bool = False,
     prop: bool = False,
+    overloads: Any = None,
     assign: bool = False,
 ) -> Any:
     """Registers a function as public name, method, in-place method or property, as the flags say.
@@ -44,6 +45,7 @@ def composite(
     assign lets values be assigned to a property that is a view. inplace="function" makes the in-place form
     a public function too. out="exact" refuses an out of another dtype than the result's;
     out="list" takes a list of tensors and returns nothing, as PyTorch's functions of that kind do.
+    overloads names the primitive that calls go to without a Python frame where their arguments fit it.
     """
     if function is None:
         return functools.partial(
@@ -57,10 +59,13 @@ def composite(
             namespace=namespace,
             varargs=varargs,
             prop=prop,
+            overloads=overloads,
             assign=assign,
         )
     name = name or function.__name__
     exposed = with_out(function, name, out) if out else function
+    if overloads is not None:
+        exposed = P.overloaded(overloads, exposed)
     for label in (name, *aliases):
         dotted = label if "." in label or not namespace else f"{namespace}.{label}"
         if public:
