@@ -85,7 +85,7 @@ void triangle(Call& c, bool upper) {
 void join(Call& c, bool lift) {
   std::span<TensorBody*> list = c.args[0].as_tensors();
   const char* name = c.primitive.name;
-  if (list.empty()) fail(ErrorKind::Runtime, lift ? "stack expects a non-empty TensorList" : "torch.cat(): expected a non-empty list of Tensors");
+  if (list.empty()) fail(lift ? ErrorKind::Runtime : ErrorKind::Value, lift ? "stack expects a non-empty TensorList" : "torch.cat(): expected a non-empty list of Tensors");
   auto at = [&](size_t i) -> const Tensor& { return reinterpret_cast<const Tensor&>(list[i]); };
   DType dtype = list[0]->dtype;
   if (list.size() > 1) {

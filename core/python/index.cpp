@@ -26,7 +26,7 @@ Tensor as_type(const Tensor& t, DType dtype) {
 }
 
 [[noreturn]] void bad_index(PyObject* o) {
-  raise(PyExc_TypeError, str("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got ",
+  raise(PyExc_IndexError, str("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got ",
                              Py_TYPE(o)->tp_name, ")"));
 }
 

@@ -237,9 +237,9 @@ bool factory_option(const Primitive& p, PyObject* key, PyObject* value, Options&
     Object text(PyObject_Str(value));
     std::string name = text ? PyUnicode_AsUTF8(text.get()) : "";
     if (name == "cpu" || name == "cpu:0") return true;
-    Object module(ok(PyImport_ImportModule("flambeau._device")));  // says so if there is no such kind of device
-    Object device(ok(PyObject_CallMethod(module.get(), "device", "s", name.c_str())));
-    raise(PyExc_RuntimeError, str("Torch not compiled with CUDA enabled\n", p.name, ": expected device cpu; got ", name));
+    Object module(ok(PyImport_ImportModule("flambeau._device")));  // raises what is due for devices of other kinds
+    Object none(ok(PyObject_CallMethod(module.get(), "require_cpu", "s", name.c_str())));
+    return true;
   }
   return PyUnicode_Compare(key, str_layout) == 0 || PyUnicode_Compare(key, str_pin_memory) == 0 ||
          PyUnicode_Compare(key, str_memory_format) == 0 || PyUnicode_Compare(key, str_names) == 0;
