@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys as _sys
 import types as _types
+from math import e, inf, nan, pi  # noqa: F401  constants of the package
 from typing import Any
 
 from . import _C
@@ -17,6 +18,7 @@ for _name in dir(_C):
         globals()[_name] = getattr(_C, _name)
 half, float, double, short, int, long = _C.float16, _C.float32, _C.float64, _C.int16, _C.int32, _C.int64
 cfloat, cdouble = _C.complex64, _C.complex128
+newaxis = None
 from ._C import (  # noqa: E402
     Generator, Size, Tensor, can_cast, default_generator, dtype, from_numpy, get_default_dtype, get_num_threads,
     is_anomaly_enabled, is_grad_enabled, is_inference_mode_enabled, promote_types, result_type, set_default_dtype,
@@ -54,13 +56,17 @@ _C.set_parameter_type(nn.Parameter)
 from . import _tensor as _tensor_module  # noqa: E402
 
 _tensor_module.Parameter = nn.Parameter
+from ._typed import *  # noqa: E402, F403
 
 _LATER = {
     "utils": None, "serialization": None, "func": None, "testing": None, "random": None, "fft": None, "distributions": None,
     "cuda": None, "backends": None, "jit": None, "amp": None, "version": None, "types": None, "overrides": None,
-    "multiprocessing": None, "demo": None, "hub": None,
-    "save": "serialization", "load": "serialization", "vmap": "func",
-}
+    "multiprocessing": None, "demo": None, "return_types": None, "functional": None, "cpu": None, "mps": None, "xpu": None,
+    "accelerator": None, "__config__": None, "storage": None,
+    "save": "serialization", "load": "serialization", "vmap": "func", "autocast": "amp", "GradScaler": "amp",
+    "get_autocast_dtype": "amp.autocast_mode", "set_autocast_dtype": "amp.autocast_mode",
+    "UntypedStorage": "storage", "TypedStorage": "storage",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

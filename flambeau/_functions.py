@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _C, _device, _tensor
 
@@ -15,23 +15,20 @@ __all__ = [
     "get_num_interop_threads", "get_rng_state", "initial_seed", "is_storage", "manual_seed", "numel", "seed",
     "set_default_tensor_type", "set_flush_denormal", "set_num_interop_threads", "set_printoptions", "set_rng_state",
     "set_warn_always", "tensor", "typename", "use_deterministic_algorithms", "is_autocast_enabled", "is_deterministic",
+    "clear_autocast_cache", "detach", "detach_", "get_deterministic_debug_mode", "get_device", "get_float32_matmul_precision",
+    "is_autocast_cache_enabled", "is_autocast_cpu_enabled", "is_deterministic_algorithms_warn_only_enabled", "is_inference",
+    "is_warn_always_enabled", "resize_as_", "set_default_device", "set_deterministic_debug_mode", "set_float32_matmul_precision", "to_dlpack",
 ]  # fmt: skip
 
 
-def tensor(
-    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False, names: Any = None
-) -> Tensor:
-    """A new tensor with the values of `data`: numbers, nested sequences, arrays or tensors; always a copy.
+if TYPE_CHECKING:
 
-    >>> import flambeau as torch
-    >>> torch.tensor([[1, 2], [3, 4]])
-    tensor([[1, 2],
-            [3, 4]])
-    """
-    if device is not None:
-        _device.require_cpu(device)
-    result = _C.tensor_from(data, dtype)
-    return result.requires_grad_() if requires_grad else result
+    def tensor(
+        data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False, names: Any = None
+    ) -> Tensor: ...
+
+else:
+    tensor = _C.tensor
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -116,7 +113,7 @@ def set_rng_state(new_state: Tensor) -> None:
 
 # ---- settings ----
 
-_settings = {"deterministic": False}
+_settings: dict[str, Any] = {"deterministic": False, "warn_only": False, "warn_always": False, "matmul": "highest"}
 
 
 def set_default_tensor_type(t: Any) -> None:
@@ -136,7 +133,7 @@ def get_default_device() -> Any:
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
     """Results here never depend on the number of threads; the flag is only remembered."""
-    _settings["deterministic"] = bool(mode)
+    _settings.update(deterministic=bool(mode), warn_only=bool(warn_only))
 
 
 def are_deterministic_algorithms_enabled() -> bool:
@@ -161,10 +158,6 @@ def set_flush_denormal(mode: bool) -> bool:
     return False
 
 
-def set_warn_always(b: bool) -> None:
-    """Accepted and ignored."""
-
-
 def set_printoptions(**options: Any) -> None:
     """How tensors are printed: precision, threshold, edgeitems, linewidth, profile, sci_mode."""
     from . import _tensor_text
@@ -179,7 +172,7 @@ def numel(input: Tensor) -> int:
 
 def is_storage(obj: Any) -> bool:
     """Whether obj is a storage."""
-    return isinstance(obj, _tensor.UntypedStorage)
+    return isinstance(obj, (_tensor.UntypedStorage, _tensor.TypedStorage))
 
 
 def typename(obj: Any) -> str:
@@ -191,8 +184,97 @@ def typename(obj: Any) -> str:
 
 
 def is_autocast_enabled(device_type: Any = None) -> bool:
-    """Whether autocast is on: never, so far."""
+    """Whether mixed precision is on for a device; without an argument, for GPUs."""
+    return device_type == "cpu" and _C.get_autocast() is not None
+
+
+def is_autocast_cpu_enabled() -> bool:
+    """Whether mixed precision is on."""
+    return _C.get_autocast() is not None
+
+
+def is_autocast_cache_enabled() -> bool:
+    """Converted weights are not kept: False."""
     return False
+
+
+def clear_autocast_cache() -> None:
+    """Nothing to clear: converted weights are not kept."""
+
+
+def set_default_device(device: Any) -> None:
+    """Where new tensors go from now on: only the CPU is there to be chosen."""
+    _device.require_cpu(device)
+
+
+def get_float32_matmul_precision() -> str:
+    """What set_float32_matmul_precision said last."""
+    return _settings["matmul"]
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Products of float32 are always computed in float32; the wish is only remembered."""
+    if precision not in ("highest", "high", "medium"):
+        raise RuntimeError(f"float32 matmul precision should be one of highest, high, medium; got {precision!r}")
+    _settings["matmul"] = precision
+
+
+def is_warn_always_enabled() -> bool:
+    """Whether set_warn_always was called with True."""
+    return _settings["warn_always"]
+
+
+def set_warn_always(b: bool) -> None:
+    """Remembered and otherwise ignored: Python's filters decide."""
+    _settings["warn_always"] = bool(b)
+
+
+def is_deterministic_algorithms_warn_only_enabled() -> bool:
+    """Whether use_deterministic_algorithms was called with warn_only."""
+    return _settings["warn_only"]
+
+
+def get_deterministic_debug_mode() -> int:
+    """0: not asked for, 1: warn, 2: raise. Results here are deterministic in any case."""
+    return 0 if not _settings["deterministic"] else 1 if _settings["warn_only"] else 2
+
+
+def set_deterministic_debug_mode(debug_mode: Any) -> None:
+    """use_deterministic_algorithms by number or name: 0 default, 1 warn, 2 error."""
+    level = {"default": 0, "warn": 1, "error": 2}.get(debug_mode, debug_mode)
+    if level not in (0, 1, 2):
+        raise RuntimeError(f"invalid value of debug_mode, expected `default`, `warn`, `error`, 0, 1 or 2, but got {debug_mode}")
+    use_deterministic_algorithms(level > 0, warn_only=level == 1)
+
+
+def get_device(input: Tensor) -> int:
+    """The number of the tensor's GPU; -1 on the CPU."""
+    return input.get_device()
+
+
+def is_inference(input: Tensor) -> bool:
+    """Whether the tensor was made under inference_mode."""
+    return input.is_inference()
+
+
+def detach(input: Tensor) -> Tensor:
+    """The same memory without history."""
+    return input.detach()
+
+
+def detach_(input: Tensor) -> Tensor:
+    """Drops the history of the tensor."""
+    return input.detach_()
+
+
+def resize_as_(input: Tensor, the_template: Tensor) -> Tensor:
+    """Gives the tensor the size of another."""
+    return input.resize_as_(the_template)
+
+
+def to_dlpack(tensor: Tensor) -> Any:
+    """A DLPack capsule over the tensor's memory, to be taken up once."""
+    return tensor.__dlpack__()
 
 
 # ---- attaching operations ----

@@ -284,6 +284,57 @@ class UntypedStorage:
         return self._bytes.tolist()
 
 
+class TypedStorage:
+    """The memory that a tensor and its views share, read as elements of the tensor's type."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        data = tensor._storage_bytes()
+        usable = data.numel() // tensor.dtype.itemsize * tensor.dtype.itemsize
+        self._elements = P.view_dtype(P.slice(data, 0, 0, usable), tensor.dtype)
+        self._untyped = UntypedStorage(tensor)
+        self.dtype, self.device = tensor.dtype, tensor.device
+
+    def __len__(self) -> int:
+        return self._elements.numel()
+
+    size = __len__
+
+    def nbytes(self) -> int:
+        return self._untyped.nbytes()
+
+    def element_size(self) -> int:
+        return self.dtype.itemsize
+
+    def data_ptr(self) -> int:
+        return self._elements.data_ptr()
+
+    def untyped(self) -> UntypedStorage:
+        return self._untyped
+
+    def tolist(self) -> list[Any]:
+        return self._elements.tolist()
+
+    def __iter__(self) -> Any:
+        return iter(self.tolist())
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            raise RuntimeError("slices are only supported in UntypedStorage.__getitem__")
+        return self._elements[index].item()
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._elements[index] = value
+
+    def __repr__(self) -> str:
+        lines = "".join(f" {value}\n" for value in self.tolist())
+        return f"{lines}[torch.storage.TypedStorage(dtype={self.dtype}, device={self.device}) of size {len(self)}]"
+
+
+def typed_storage(self: Tensor) -> TypedStorage:
+    """The memory behind the tensor, as elements of its type."""
+    return TypedStorage(self)
+
+
 def untyped_storage(self: Tensor) -> UntypedStorage:
     """The bytes behind the tensor."""
     return UntypedStorage(self)
@@ -342,7 +393,11 @@ def element_type(self: Tensor, dtype: Any = None, non_blocking: bool = False, **
     """The name of the tensor's type; with a dtype, the tensor as that type."""
     if dtype is None:
         return f"torch.{_TYPE_NAMES[self.dtype]}Tensor"
-    if isinstance(dtype, str):
+    if isinstance(dtype, type):
+        dtype = getattr(dtype, "dtype", None)  # torch.LongTensor and its like
+        if not isinstance(dtype, _C.dtype):
+            raise TypeError("invalid type object")
+    elif isinstance(dtype, str):
         dtype = {f"torch.{name}Tensor": kind for kind, name in _TYPE_NAMES.items()}[dtype]
     return to(self, dtype)
 
@@ -406,15 +461,18 @@ class _DisabledImpl:
         return _disabled_torch_function_impl(Tensor, func, types, args, kwargs)
 
 
-def _dispatch_override(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Asks the classes of the operands, subclasses first, as PyTorch's protocol has it."""
+def _dispatch_override(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], call: Any = None) -> Any:
+    """Asks the classes of the operands, subclasses first, as PyTorch's protocol has it.
+
+    call: the arguments and keywords of the call, where the operands to look at are others.
+    """
     found: list[Any] = []
 
     def look(value: Any) -> None:
         if isinstance(value, (tuple, list)):
             for entry in value:
                 look(entry)
-        elif isinstance(value, Tensor) and type(value) is not Tensor and type(value) is not Parameter:
+        elif type(value) is not Tensor and type(value) is not Parameter and hasattr(type(value), "__torch_function__"):
             if all(type(value) is not type(other) for other in found):
                 at = next((i for i, other in enumerate(found) if issubclass(type(value), type(other))), len(found))
                 found.insert(at, value)
@@ -422,8 +480,10 @@ def _dispatch_override(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any])
     look(args)
     look(tuple(kwargs.values()))
     types = tuple(type(value) for value in found)
+    if call is not None:
+        args, kwargs = call
     for value in found:
-        result = type(value).__torch_function__(func, types, args, kwargs)
+        result = value.__torch_function__(func, types, args, kwargs)
         if result is not NotImplemented:
             return result
     raise TypeError(f"no implementation found for {func!r} on types that implement __torch_function__: {list(types)}")
@@ -438,11 +498,10 @@ def install() -> None:
     for name in names:
         setattr(Tensor, name, globals()[name])
     Tensor.type = element_type
-    Tensor.storage = untyped_storage
+    Tensor.storage = typed_storage
     Tensor.__torch_function__ = classmethod(__torch_function__)
     Tensor.__array_priority__ = 1000
     Tensor.layout = property(lambda self: _device.strided)
-    Tensor.names = property(lambda self: (None,) * self.dim())
     Tensor.name = property(lambda self: None)
     Tensor.__module__ = "torch"
     Tensor.pin_memory = lambda self, device=None: self

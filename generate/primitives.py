@@ -168,6 +168,11 @@ def values_read(root: Expr) -> list[Expr]:
     return found
 
 
+def autocast(row: Row) -> str:
+    """Under mixed precision contractions are computed in few bits, and what a row says otherwise."""
+    return (row.autocast or ("low" if row.cls == "contraction" else "none")).capitalize()
+
+
 def primitive(i: int, row: Row) -> str:
     composed, _ = vjp_names(row)
     arguments, results = saved(row)
@@ -188,7 +193,7 @@ def primitive(i: int, row: Row) -> str:
     return ("  {" + ", ".join([
         quoted(row.name), quoted(node_name(row.name)), quoted(row.doc), f"params_{i}" if row.params else "nullptr",
         str(len(row.params)), str(len(row.outputs)), f"results_{i}" if len(row.outputs) > 1 else "nullptr",
-        f"Class::{row.cls.capitalize()}", *(str(f).lower() for f in flags),
+        f"Class::{row.cls.capitalize()}", f"Autocast::{autocast(row)}", *(str(f).lower() for f in flags),
         f"aliases_{i}" if row.aliases else "nullptr", quoted(row.namespace), str(sum(1 << DTYPES.index(d) for d in row.dtypes)),
         str(arguments), str(results), bits(row, row.linear), bits(row, row.bilinear), loops,
         f"reduce_kernels({quoted(row.name)})" if row.reduce else "nullptr",

@@ -32,7 +32,7 @@ kernel("log_softmax", "input, dim: int, dtype: dtype? = None", saves="result", f
     doc="The logarithm of softmax along `dim`, without overflow.")
 kernel("class_cross_entropy",
     "input, target, weight: Tensor? = None, reduction: int = 1, ignore_index: int = -100, label_smoothing: float = 0.0",
-    outputs=("loss", "logsumexp", "total_weight"), auxiliary=("logsumexp", "total_weight"), saves=("input", "target", "weight", "logsumexp", "total_weight"), hidden=True,
+    outputs=("loss", "logsumexp", "total_weight"), auxiliary=("logsumexp", "total_weight"), autocast="full", saves=("input", "target", "weight", "logsumexp", "total_weight"), hidden=True,
     fails="_ops.class_cross_entropy(ones(2, 3), tensor([0, 5]))",
     samples=(
         "class_cross_entropy(x(3, 4), whole(4, 3))",
@@ -40,7 +40,7 @@ kernel("class_cross_entropy",
     ),
     doc="Cross entropy of rows of scores (rows, classes) against class numbers (rows); reduction 0 none, 1 mean, 2 sum.")
 kernel("class_nll", "input, target, weight: Tensor? = None, reduction: int = 1, ignore_index: int = -100",
-    outputs=("loss", "total_weight"), auxiliary="total_weight", saves=("target", "weight", "total_weight"), hidden=True,
+    outputs=("loss", "total_weight"), auxiliary="total_weight", autocast="full", saves=("target", "weight", "total_weight"), hidden=True,
     fails="_ops.class_nll(ones(2, 3), tensor([0, 5]))",
     samples=(
         "class_nll(x(3, 4), whole(4, 3))",

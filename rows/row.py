@@ -103,6 +103,7 @@ class Row:
     samples: tuple[str, ...] = ()  # calls to try, in the words of tests/rows/sampling.py
     fails: tuple[str, ...] = ()
     half: bool = True  # the types of half width are computed in float32; False: they are refused
+    autocast: str = ""  # under mixed precision: low (contractions) | full (float32) | none (all others)
     auxiliary: tuple[str, ...] = ()  # outputs that only the gradient reads: they have no gradient of their own
     by_layout: bool = False  # the result depends on how the input lies in memory: tests give it contiguous inputs only
     reference: str | Callable | None = None

@@ -106,8 +106,9 @@ bool wants_grad(const Primitive& p, const Value* args) {
 void record(Call& c) {
   if (!wants_grad(c.primitive, c.args)) return;
   NodeRef node = PrimitiveNode::make(c, nullptr);
-  for (int r = 0; r < c.primitive.result_count; r++)
+  for (int r = 1; r < c.primitive.result_count; r++)
     if (is_differentiable(c.results[r].dtype())) set_history(c.results[r], node, uint32_t(r));
+  if (is_differentiable(c.results[0].dtype())) set_history(c.results[0], std::move(node), 0);
 }
 
 void check_in_place(const Primitive& p, const Tensor& t) {

@@ -1,6 +1,7 @@
 // The stack of levels, wrapping and unwrapping, and the rule of func.grad's levels: a graph of its own for each.
 #include "autograd/levels.h"
 #include <atomic>
+#include "autograd/autocast.h"
 #include "autograd/node.h"
 #include "dispatch/ops.h"
 #include "tensor/copy.h"
@@ -58,7 +59,8 @@ void release_adopted(TensorBody* t) {
   if (inner->extra) inner->extra->layer = Ref<LayerData>();
 }
 
-void transform(uint8_t, const Primitive& p, Value* args, Tensor* results, bool in_place, bool out) {
+void transform(uint8_t keys, const Primitive& p, Value* args, Tensor* results, bool in_place, bool out) {
+  if (keys & kAutocast) return run_autocast(p, args, results, in_place, out);
   int64_t top = 0;
   LevelKind kind = LevelKind::Tracked;
   auto look = [&](TensorBody* t) {

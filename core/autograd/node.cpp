@@ -40,18 +40,24 @@ Node::Node() : sequence(next_sequence.fetch_add(1, std::memory_order_relaxed)) {
 }
 Node::~Node() { delete extra; }
 
+static thread_local Node* waiting_to_free __attribute__((tls_model("initial-exec"))) = nullptr;
+static thread_local bool freeing __attribute__((tls_model("initial-exec"))) = false;
+
 void Node::free_later(Node* n) {
   // Freeing a node frees its edges' nodes and its saved tensors' nodes: one at a time from a queue, never by recursion.
-  thread_local std::vector<Node*>* queue = nullptr;
-  if (queue) return queue->push_back(n);
-  std::vector<Node*> pending{n};
-  queue = &pending;
-  while (!pending.empty()) {
-    Node* next = pending.back();
-    pending.pop_back();
+  // The queue is a list through the nodes themselves, in the field that holds their age while they live.
+  if (freeing) {
+    n->next_to_free = waiting_to_free;
+    waiting_to_free = n;
+    return;
+  }
+  freeing = true;
+  n->dispose();
+  while (Node* next = waiting_to_free) {
+    waiting_to_free = next->next_to_free;
     next->dispose();
   }
-  queue = nullptr;
+  freeing = false;
 }
 
 namespace {
@@ -78,7 +84,7 @@ size_t room(size_t count) { return (count * sizeof(T) + 7) / 8 * 8; }
 
 }  // namespace
 
-static thread_local const std::shared_ptr<SavedHooks>* saved_hooks = nullptr;
+static thread_local const std::shared_ptr<SavedHooks>* saved_hooks __attribute__((tls_model("initial-exec"))) = nullptr;
 void set_saved_hooks(const std::shared_ptr<SavedHooks>* active) { saved_hooks = active; }
 const std::shared_ptr<SavedHooks>* active_saved_hooks() { return saved_hooks; }
 
@@ -274,7 +280,7 @@ void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, 
   uint32_t needs = 0;
   int list_param = -1;
   bool composed = create_graph;  // fused kernels read plain memory and leave no record
-  std::deque<std::vector<TensorBody*>> lists;
+  std::vector<std::vector<TensorBody*>> lists;
   size_t k = 0;
   for (int i = 0; i < p.param_count; i++) {
     args[i] = args_[i].get();

@@ -69,7 +69,10 @@ struct NodeExtra {
 struct Node {
   std::atomic<uint32_t> refs{1};
   uint32_t result_count = 1;
-  uint64_t sequence;
+  union {
+    uint64_t sequence;                               // its age: later nodes have larger ones
+    Node* next_to_free;                              // once nobody holds it
+  };
   NodeExtra* extra = nullptr;
   void* python = nullptr;                            // the Python object that shows this node, if any (borrowed)
 

@@ -7,10 +7,7 @@ namespace flambeau {
 
 Layers layers;
 
-ThreadState& thread_state() {
-  thread_local ThreadState state;
-  return state;
-}
+thread_local constinit ThreadState this_thread_state __attribute__((tls_model("initial-exec")));
 
 namespace {
 

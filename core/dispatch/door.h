@@ -11,8 +11,11 @@ struct ThreadState {
   bool grad_enabled = true;
   bool inference = false;
   bool anomaly = false;
+  DType autocast = DType::BFloat16;  // what contractions compute in while kAutocast is among the keys
 };
-ThreadState& thread_state();
+// In the static block of thread storage: read at every call, so no look-up function may stand before it.
+extern thread_local constinit ThreadState this_thread_state __attribute__((tls_model("initial-exec")));
+inline ThreadState& thread_state() { return this_thread_state; }
 
 // args: one per parameter. results: primitive.result_count of them, empty unless given (out=).
 void call(const Primitive& p, Value* args, Tensor* results);

@@ -14,6 +14,7 @@ inline constexpr int kMaxParams = 24;
 enum class Class : uint8_t { Elementwise, Reduction, View, Contraction, Indexing, Scan, Random, Movement, Creation, Kernel, Composite };
 enum class ParamType : uint8_t { Tensor, Tensors, Number, Int, Float, Bool, Ints, IntsOrText, Dims, DType, Text, Generator, Floats };
 enum class Promote : uint8_t { Common, Float, None };
+enum class Autocast : uint8_t { None, Low, Full };  // under mixed precision: as it comes, in few bits, in float32
 enum class ResultType : uint8_t { Same, Bool, Real, Complex, Fixed };
 
 struct Param {
@@ -77,6 +78,7 @@ struct Primitive {
   uint8_t result_count;
   const char* const* result_names;  // null: a plain tensor or tuple
   Class cls;
+  Autocast autocast;
   bool differentiable;
   bool function, method, inplace;
   const char* const* aliases;       // null-terminated: other public names, "namespace.name"

@@ -11,7 +11,8 @@ static T* copied(const T* from, size_t count) {
   return to;
 }
 
-OwnedValue::OwnedValue(const Value& v) : value_(v) {
+void OwnedValue::take() {
+  const Value v = value_;
   switch (v.kind) {
     case Kind::Tensor: v.tensor->retain(); break;
     case Kind::Complex: value_.complex = copied(v.complex, 1); break;

@@ -69,17 +69,27 @@ static_assert(sizeof(Value) == 16 && sizeof(Tensor) == sizeof(TensorBody*));
 class OwnedValue {
  public:
   OwnedValue() = default;
-  explicit OwnedValue(const Value& v);
+  explicit OwnedValue(const Value& v) : value_(v) {
+    if (owns()) take();
+  }
   OwnedValue(OwnedValue&& o) noexcept : value_(std::exchange(o.value_, Value())) {}
   OwnedValue& operator=(OwnedValue&& o) noexcept {
     std::swap(value_, o.value_);
     return *this;
   }
-  ~OwnedValue() { reset(); }
+  ~OwnedValue() {
+    if (owns()) reset();
+  }
   void reset();
   const Value& get() const { return value_; }
 
  private:
+  bool owns() const {  // more than what lies in the value itself
+    constexpr uint32_t kinds = 1u << int(Kind::Tensor) | 1u << int(Kind::Complex) | 1u << int(Kind::Ints) |
+                               1u << int(Kind::Doubles) | 1u << int(Kind::Text) | 1u << int(Kind::Tensors);
+    return kinds >> int(value_.kind) & 1;
+  }
+  void take();
   Value value_;
 };
 

@@ -183,7 +183,8 @@ void conv_transpose(Call& c, int n) {
   if (!c.args[2].none()) {
     Dims channels(n + 2, 1);
     channels[1] = size[1];
-    y = ops::add(y, ops::reshape(c.args[2], channels));
+    Tensor bias = ops::reshape(c.args[2], channels);
+    y = ops::add(y, bias.dtype() == y.dtype() ? bias : ops::cast(bias, y.dtype()));  // they differ under autocast
   }
   c.results[0] = single ? ops::squeeze(y, 0) : y;
 }

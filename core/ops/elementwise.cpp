@@ -1,5 +1,6 @@
 // Elementwise rows: compute type, result geometry, the fast path for flat operands, and the fused backward step.
 #include "ops/elementwise.h"
+#include <bit>
 #include <cstring>
 #include "dispatch/gradient.h"
 #include "base/parallel.h"
@@ -237,36 +238,47 @@ void check_divisors(const Primitive& p, const Value& divisor) {
 
 }  // namespace
 
-// The usual call: whole contiguous tensors of one type and shape, numbers that do not change the type, a fresh result.
+// The usual call: whole contiguous tensors of one type and shape, numbers that do not change the type, a result that is
+// fresh or the first operand itself.
 static bool run_plain(Call& c, const Elementwise& e) {
-  if (c.given || e.masks || e.reals || e.divides || !c.args[0].is_tensor()) return false;
-  const TensorBody* first = c.args[0].tensor;
-  DType dtype = first->dtype;
-  Loop loop = e.loops->forward[int(dtype)];
-  if (!loop || dtype < DType::Float32 || is_complex(dtype) || e.result > ResultType::Bool || first->numel > kFlatGrain) return false;
   constexpr int kMost = 6;
-  if (e.operands > kMost) return false;
+  if (e.reals || e.divides || e.operands > kMost || e.result > ResultType::Bool) return false;
+  const int lead = std::countr_one(uint32_t(e.masks));  // the first operand that is no mask
+  if (lead >= e.operands || !c.args[lead].is_tensor()) return false;
+  const TensorBody* first = c.args[lead].tensor;
+  const DType dtype = first->dtype;
+  const bool whole_numbers = dtype < DType::Float32;
+  if (whole_numbers && (is_bool(dtype) || is_half(dtype) || e.promote == Promote::Float)) return false;
+  Loop loop = e.loops->forward[int(dtype)];
+  if (!loop || is_complex(dtype) || first->numel > kFlatGrain) return false;
+  if (c.given) {
+    const size_t bytes = size_t(first->numel) * item_size(dtype);
+    const bool alone = bytes % kAlignment == 0 || first->storage->bytes == bytes;  // no neighbour in the last vector
+    if (!c.in_place || lead || c.results[0].get() != first || e.result == ResultType::Bool || !alone) return false;
+  }
   char* data[kMost + 1];
   int64_t steps[kMost + 1];
   alignas(64) char splats[kMost][64];
   steps[0] = 1;
   for (int i = 0; i < e.operands; i++) {
     const Value& v = c.args[i];
+    const DType expected = e.masks >> i & 1 ? DType::Bool : dtype;
     if (v.is_tensor()) {
       const TensorBody* t = v.tensor;
-      if (t->dtype != dtype || !t->contiguous || t->dim != first->dim || t->data != t->storage->data || !t->storage->owned()) return false;
+      if (t->dtype != expected || !t->contiguous || t->dim != first->dim || t->data != t->storage->data || !t->storage->owned()) return false;
       for (int d = 0; d < t->dim; d++)
         if (t->sizes[d] != first->sizes[d]) return false;
       data[i + 1] = t->data;
       steps[i + 1] = 1;
     } else {
-      if (v.kind != Kind::Double && v.kind != Kind::Int && v.kind != Kind::Bool) return false;
+      const bool keeps_type = v.kind == Kind::Int || v.kind == Kind::Bool || (v.kind == Kind::Double && !whole_numbers);
+      if (!keeps_type || expected != dtype) return false;
       splat_number(splats[i], dtype, v);
       data[i + 1] = splats[i];
       steps[i + 1] = 0;
     }
   }
-  c.results[0] = empty(Ints(first->sizes, first->dim), e.result == ResultType::Bool ? DType::Bool : dtype);
+  if (!c.given) c.results[0] = empty(Ints(first->sizes, first->dim), e.result == ResultType::Bool ? DType::Bool : dtype);
   if (!first->numel) return true;
   data[0] = c.results[0].data();
   loop(data, steps, first->numel);

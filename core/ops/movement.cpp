@@ -10,6 +10,11 @@ namespace {
 
 const kernels::CopyKernels& copies() { return kernels::table<kernels::CopyKernels>(); }
 
+void copy_block(char* to, const char* from, size_t bytes) {
+  if (bytes <= 2048) std::memcpy(to, from, bytes);  // the way to a kernel would cost more
+  else copies().copy_rows(to, 0, from, 0, int64_t(bytes), 1);
+}
+
 void zero(const Tensor& t) {
   uint64_t nothing[2] = {};
   fill_with(t, nothing);
@@ -150,7 +155,8 @@ void join(Call& c, bool lift) {
     const Tensor& t = at(i);
     int64_t n = lift ? 1 : t.size(dim);
     if (t.contiguous() && t.dtype() == dtype) {
-      copies().copy_rows(out.data() + offset * inner, row, t.data(), n * inner, n * inner, outer);
+      if (outer == 1) copy_block(out.data() + offset * inner, t.data(), size_t(n * inner));
+      else copies().copy_rows(out.data() + offset * inner, row, t.data(), n * inner, n * inner, outer);
     } else {
       Tensor to = part(out, dim, offset, n);
       if (lift) {
@@ -193,7 +199,7 @@ void clone(Call& c) {
   const Tensor& t = c.tensor(0);
   if (!c.results[0] && t.contiguous()) {
     c.results[0] = empty(t.sizes(), t.dtype());
-    copies().copy_rows(c.results[0].data(), 0, t.data(), 0, int64_t(t.bytes()), 1);
+    copy_block(c.results[0].data(), t.data(), t.bytes());
     return;
   }
   if (c.args[1].kind == Kind::Text && c.args[1].as_text() == "contiguous_format") {

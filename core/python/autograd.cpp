@@ -420,6 +420,22 @@ PyObject* set_inference(PyObject*, PyObject* on) {
   bool before = std::exchange(thread_state().inference, PyObject_IsTrue(on) == 1);
   return PyBool_FromLong(before);
 }
+// set_autocast(dtype or None) -> what it was before.
+PyObject* autocast_now() {
+  ThreadState& state = thread_state();
+  if (!(state.keys & kAutocast)) Py_RETURN_NONE;
+  return Py_NewRef(dtype_object(state.autocast));
+}
+PyObject* get_autocast(PyObject*, PyObject*) { return autocast_now(); }
+PyObject* set_autocast(PyObject*, PyObject* dtype) {
+  return guarded([&] {
+    Object before(autocast_now());
+    ThreadState& state = thread_state();
+    if (dtype != Py_None) state.autocast = dtype_of_object(dtype);
+    state.keys = dtype == Py_None ? state.keys & uint8_t(~kAutocast) : state.keys | kAutocast;
+    return before.release();
+  });
+}
 PyObject* is_anomaly(PyObject*, PyObject*) { return PyBool_FromLong(thread_state().anomaly); }
 PyObject* set_anomaly(PyObject*, PyObject* on) {
   bool before = std::exchange(thread_state().anomaly, PyObject_IsTrue(on) == 1);
@@ -465,6 +481,8 @@ PyMethodDef functions[] = {
     {"set_grad_enabled", set_grad_enabled, METH_O, nullptr},
     {"is_inference_mode_enabled", is_inference, METH_NOARGS, "Whether inference_mode is on."},
     {"set_inference_mode", set_inference, METH_O, nullptr},
+    {"get_autocast", get_autocast, METH_NOARGS, "The type of mixed precision while it is on, else None."},
+    {"set_autocast", set_autocast, METH_O, nullptr},
     {"is_anomaly_enabled", is_anomaly, METH_NOARGS, nullptr},
     {"set_anomaly", set_anomaly, METH_O, nullptr},
     {}};

@@ -174,7 +174,8 @@ Tensor tensor_from(PyObject* data, const DType* dtype) {
 namespace {
 
 constexpr const char* kTypestr[kDTypes] = {"|b1", "|u1", "|i1", "<i2", "<i4", "<i8", "<f2", "", "<f4", "<f8", "<c8", "<c16"};
-constexpr const char* kFormat[kDTypes] = {"?", "B", "b", "h", "i", "q", "e", "", "f", "d", "Zf", "Zd"};
+// int64 is "l" where that is as wide: NumPy calls the type of a "q" int64 too, but shows it as another
+constexpr const char* kFormat[kDTypes] = {"?", "B", "b", "h", "i", sizeof(long) == 8 ? "l" : "q", "e", "", "f", "d", "Zf", "Zd"};
 
 // Frees a reference from any thread.
 void drop_reference(void* o) {
@@ -283,6 +284,41 @@ PyObject* py_tensor_from(PyObject*, PyObject* const* args, Py_ssize_t) {
     DType dtype;
     if (args[1] != Py_None) dtype = dtype_of_object(args[1]);
     return wrap(tensor_from(args[0], args[1] != Py_None ? &dtype : nullptr));
+  });
+}
+
+// torch.tensor
+PyObject* py_tensor(PyObject*, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  return guarded([&]() -> PyObject* {
+    PyObject *data = nullptr, *dtype = Py_None, *device = Py_None;
+    bool requires_grad = false;
+    if (count > 1) raise(PyExc_TypeError, str("tensor() takes 1 positional argument but ", count, " were given"));
+    if (count) data = args[0];
+    for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); i++) {
+      PyObject* value = args[count + i];
+      std::string_view name = PyUnicode_AsUTF8(PyTuple_GET_ITEM(names, i));
+      if (name == "dtype") dtype = value;
+      else if (name == "device") device = value;
+      else if (name == "requires_grad") requires_grad = PyObject_IsTrue(value) == 1;
+      else if (name == "data" && !data) data = value;
+      else if (name != "pin_memory" && name != "names")
+        raise(PyExc_TypeError, str("tensor() got an unexpected keyword argument '", name, "'"));
+    }
+    if (!data) raise(PyExc_TypeError, "tensor() missing 1 required positional arguments: \"data\"");
+    if (dtype != Py_None && !is_dtype(dtype))
+      raise(PyExc_TypeError, str("tensor(): argument 'dtype' must be torch.dtype, not ", Py_TYPE(dtype)->tp_name));
+    if (device != Py_None && device != cpu_device) {
+      Object module(ok(PyImport_ImportModule("flambeau._device")));
+      Object checked(ok(PyObject_CallMethod(module.get(), "require_cpu", "O", device)));
+    }
+    DType type = dtype != Py_None ? dtype_of_object(dtype) : DType::Float32;
+    Tensor t = tensor_from(data, dtype != Py_None ? &type : nullptr);
+    if (requires_grad) {
+      if (!is_differentiable(t.dtype()))
+        raise(PyExc_RuntimeError, "Only Tensors of floating point and complex dtype can require gradients");
+      t->requires_grad = true;
+    }
+    return wrap(std::move(t));
   });
 }
 
@@ -433,6 +469,10 @@ PyMethodDef functions[] = {
     {"item", py_item, METH_O, nullptr},
     {"from_numpy", py_from_numpy, METH_O, "A tensor over the memory of a NumPy array."},
     {"tensor_from", method(py_tensor_from), METH_FASTCALL, nullptr},
+    {"tensor", method(py_tensor), METH_FASTCALL | METH_KEYWORDS,
+     "tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False, names=None)\n--\n\n"
+     "A new tensor with the values of `data`: numbers, nested sequences, arrays or tensors; always a copy.\n\n"
+     ">>> import flambeau as torch\n>>> torch.tensor([[1, 2], [3, 4]])\ntensor([[1, 2],\n        [3, 4]])"},
     {"from_buffer", py_from_buffer, METH_VARARGS, nullptr},
     {"to_dlpack", py_to_dlpack, METH_O, nullptr},
     {"from_dlpack", py_from_dlpack, METH_O, nullptr},

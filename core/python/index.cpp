@@ -32,6 +32,7 @@ Tensor as_type(const Tensor& t, DType dtype) {
 
 // How many dimensions of the tensor an entry takes.
 int consumes(PyObject* o) {
+  if (PySlice_Check(o) || PyLong_CheckExact(o)) return 1;
   if (o == Py_None || o == Py_Ellipsis || PyBool_Check(o)) return 0;
   if (is_tensor(o)) {
     TensorBody* t = body_of(o);
@@ -41,6 +42,8 @@ int consumes(PyObject* o) {
 }
 
 bool is_integer(PyObject* o) {
+  if (PyLong_CheckExact(o)) return true;
+  if (PySlice_Check(o)) return false;
   if (PyBool_Check(o)) return false;
   if (PyLong_Check(o)) return true;
   if (is_tensor(o)) return false;
@@ -66,7 +69,7 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
   for (Py_ssize_t i = 0; i < count; i++) {
     PyObject* o = entries[i];
     if (is_integer(o)) {
-      Object number(ok(PyNumber_Index(o)));
+      Object number(PyLong_CheckExact(o) ? Py_NewRef(o) : ok(PyNumber_Index(o)));
       int64_t at = PyLong_AsLongLong(number.get());
       if (at == -1 && PyErr_Occurred()) throw PythonError();
       if (dim < t.dim() && (at < -t.size(dim) || at >= t.size(dim)))
@@ -126,8 +129,8 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
   }
 }
 
-Parsed parse(const Tensor& t, PyObject* index) {
-  Parsed p{t, {}, false};
+Parsed parse(Tensor t, PyObject* index) {
+  Parsed p{std::move(t), {}, false};
   if (PyTuple_Check(index)) apply(p, PySequence_Fast_ITEMS(index), PyTuple_GET_SIZE(index));
   else apply(p, &index, 1);
   return p;

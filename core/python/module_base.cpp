@@ -12,6 +12,10 @@ struct ModuleObject {
   vectorcallfunc vectorcall;
   PyObject* dict;
   PyObject* weakrefs;
+  // What a call looks up in the dictionary, kept while the dictionary's version stays the same (borrowed from it).
+  uint64_t version;
+  PyObject* hooks[4];
+  PyObject* own_forward;
 };
 
 PyTypeObject ModuleBaseType = {PyVarObject_HEAD_INIT(nullptr, 0)};
@@ -76,11 +80,22 @@ PyObject* module_getattr(PyObject* self, PyObject* name) {
   return missing(self, name);
 }
 
-bool hooked(PyObject* state) {
-  for (PyObject* name : hook_names) {
-    PyObject* hooks = PyDict_GetItemWithError(state, name);
-    if (hooks && PyDict_Check(hooks) && PyDict_GET_SIZE(hooks)) return true;
+// Brings what is kept of the dictionary up to date.
+void refresh(ModuleObject* m) {
+#if PY_VERSION_HEX < 0x030D0000
+  if (m->version == reinterpret_cast<PyDictObject*>(m->dict)->ma_version_tag) return;
+  m->version = reinterpret_cast<PyDictObject*>(m->dict)->ma_version_tag;
+#endif
+  for (int i = 0; i < 4; i++) {
+    PyObject* hooks = PyDict_GetItemWithError(m->dict, hook_names[i]);
+    m->hooks[i] = hooks && PyDict_Check(hooks) ? hooks : nullptr;
   }
+  m->own_forward = PyDict_GetItemWithError(m->dict, str_forward);
+}
+
+bool hooked(const ModuleObject* m) {
+  for (PyObject* hooks : m->hooks)
+    if (hooks && PyDict_GET_SIZE(hooks)) return true;
   return false;
 }
 
@@ -109,22 +124,29 @@ PyObject* slow_call(PyObject* self, PyObject* const* args, Py_ssize_t count, PyO
 }
 
 PyObject* run(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
-  PyObject* state = dict_of(self);
+  auto* m = reinterpret_cast<ModuleObject*>(self);
   PyObject* result;
+  if (m->dict) refresh(m);
   if (Py_EnterRecursiveCall(" while calling a module")) return nullptr;
-  if (state && call_with_hooks && ((global_hooks && PyDict_GET_SIZE(global_hooks)) || hooked(state))) {
+  if (m->dict && call_with_hooks && ((global_hooks && PyDict_GET_SIZE(global_hooks)) || hooked(m))) {
     result = slow_call(self, args, count, names);
   } else {
-    PyObject* own = state ? PyDict_GetItemWithError(state, str_forward) : nullptr;
-    if (own) {
-      result = PyObject_Vectorcall(own, args, size_t(count), names);
+    if (m->dict && m->own_forward) {
+      Object own = Object::borrow(m->own_forward);
+      result = PyObject_Vectorcall(own.get(), args, size_t(count), names);
     } else {
       Py_ssize_t total = count + (names ? PyTuple_GET_SIZE(names) : 0);
       PyObject* few[8];
       PyObject** stack = total < 8 ? few : static_cast<PyObject**>(PyMem_Malloc(size_t(total + 1) * sizeof(PyObject*)));
       stack[0] = self;
       std::copy(args, args + total, stack + 1);
-      result = PyObject_VectorcallMethod(str_forward, stack, size_t(count + 1), names);
+      PyObject* forward = _PyType_Lookup(Py_TYPE(self), str_forward);
+      if (forward && PyFunction_Check(forward)) {
+        Object held = Object::borrow(forward);
+        result = PyObject_Vectorcall(forward, stack, size_t(count + 1), names);
+      } else {
+        result = PyObject_VectorcallMethod(str_forward, stack, size_t(count + 1), names);
+      }
       if (stack != few) PyMem_Free(stack);
     }
   }
@@ -167,7 +189,10 @@ PyObject* module_new(PyTypeObject* type, PyObject*, PyObject*) {
     return none ? PyBaseObject_Type.tp_new(type, none.get(), nullptr) : nullptr;
   }
   PyObject* self = type->tp_alloc(type, 0);
-  if (self) reinterpret_cast<ModuleObject*>(self)->vectorcall = module_vectorcall;
+  if (self) {
+    reinterpret_cast<ModuleObject*>(self)->vectorcall = module_vectorcall;
+    reinterpret_cast<ModuleObject*>(self)->version = ~uint64_t(0);  // of no dictionary
+  }
   return self;
 }
 

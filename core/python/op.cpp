@@ -13,6 +13,8 @@ struct OpObject {
   bool in_place;
   PyObject* name;
   PyObject* result_type;  // structured results: made on first use
+  PyObject* otherwise;    // a Python function that takes the calls that do not fit the row
+  int required;           // arguments that the row does not do without
 };
 
 PyObject *str_out, *str_dtype, *str_device, *str_layout, *str_requires_grad, *str_pin_memory, *str_memory_format,
@@ -196,7 +198,19 @@ Value read(const Primitive& p, int i, PyObject* o, Room& room) {
   __builtin_unreachable();
 }
 
+// Names of parameters as Python's own objects, so that keywords are found by identity; made at a row's first keyword.
+PyObject* const* names_of(const Primitive& p) {
+  static std::vector<PyObject*> all(primitives().size() * kMaxParams);
+  PyObject** names = all.data() + size_t(&p - primitives().data()) * kMaxParams;
+  if (!*names)
+    for (int i = 0; i < p.param_count; i++) names[i] = PyUnicode_InternFromString(p.params[i].name);
+  return names;
+}
+
 int find_param(const Primitive& p, PyObject* key) {
+  PyObject* const* own = names_of(p);
+  for (int i = 0; i < p.param_count; i++)
+    if (own[i] == key) return i;
   for (int i = 0; i < p.param_count; i++)
     if (PyUnicode_CompareWithASCIIString(key, p.params[i].name) == 0) return i;
   // NumPy's words for the same things.
@@ -311,19 +325,33 @@ PyObject* structured_repr(PyObject* o) {
   return PyUnicode_FromString((text + ")").c_str());
 }
 
-PyObject* structured(OpObject* op, Tensor* results, int count) {
+// Results whose fields have names: those of kernels ("output" and what goes with it) are plain tuples.
+bool has_fields(const Primitive& p) { return p.result_names && std::string_view(p.result_names[0]) != "output"; }
+
+PyTypeObject* result_type_of(OpObject* op) {
   const Primitive& p = *op->primitive;
   if (!op->result_type) {
     std::vector<PyStructSequence_Field> fields;
-    for (int i = 0; i < count; i++) fields.push_back({p.result_names[i], nullptr});
+    for (int i = 0; i < p.result_count; i++) fields.push_back({p.result_names[i], nullptr});
     fields.push_back({nullptr, nullptr});
     static std::deque<std::string> type_names;
-    type_names.push_back(str("torch.return_types.", p.name));
-    PyStructSequence_Desc desc{type_names.back().c_str(), p.doc, fields.data(), count};
+    std::string_view name = p.name;  // median_dim is the part of median that has two results
+    if (name.ends_with("_dim")) name.remove_suffix(4);
+    type_names.push_back(str("torch.return_types.", name));
+    PyStructSequence_Desc desc{type_names.back().c_str(), p.doc, fields.data(), p.result_count};
     op->result_type = ok(reinterpret_cast<PyObject*>(PyStructSequence_NewType(&desc)));
     reinterpret_cast<PyTypeObject*>(op->result_type)->tp_repr = structured_repr;
   }
-  PyObject* tuple = ok(PyStructSequence_New(reinterpret_cast<PyTypeObject*>(op->result_type)));
+  return reinterpret_cast<PyTypeObject*>(op->result_type);
+}
+
+PyObject* structured(OpObject* op, Tensor* results, int count) {
+  if (!has_fields(*op->primitive)) {
+    PyObject* tuple = ok(PyTuple_New(count));
+    for (int i = 0; i < count; i++) PyTuple_SET_ITEM(tuple, i, wrap(std::move(results[i])));
+    return tuple;
+  }
+  PyObject* tuple = ok(PyStructSequence_New(result_type_of(op)));
   for (int i = 0; i < count; i++) PyStructSequence_SET_ITEM(tuple, i, wrap(std::move(results[i])));
   return tuple;
 }
@@ -361,6 +389,25 @@ bool any_override(PyObject* const* args, Py_ssize_t count) {
   return false;
 }
 
+// Called with an error set, of an operand that is no tensor: a class of its own that has __torch_function__ decides.
+// Null, and the error as it was, if there is none.
+PyObject* ask_strangers(PyObject* self, PyObject* const* args, size_t count, PyObject* names) {
+  size_t total = count + size_t(names ? PyTuple_GET_SIZE(names) : 0);
+  bool found = false;
+  PyObject *type, *value, *trace;
+  PyErr_Fetch(&type, &value, &trace);
+  for (size_t k = 0; k < total; k++)
+    found |= !is_tensor(args[k]) && !PyType_Check(args[k]) && PyObject_HasAttrString(args[k], "__torch_function__");
+  PyObject* result = found ? call_override(self, args, count, names) : nullptr;
+  if (result || PyErr_Occurred()) {
+    Py_XDECREF(type), Py_XDECREF(value), Py_XDECREF(trace);
+    if (!result) throw PythonError();
+  } else {
+    PyErr_Restore(type, value, trace);
+  }
+  return result;
+}
+
 PyObject* op_call(PyObject* self, PyObject* const* args, size_t flags, PyObject* names) {
   auto* op = reinterpret_cast<OpObject*>(self);
   const Primitive& p = *op->primitive;
@@ -374,7 +421,28 @@ PyObject* op_call(PyObject* self, PyObject* const* args, size_t flags, PyObject*
     Value* values = list.values;
     Room room;
     Options options;
-    parse(p, args, count, names, values, room, options);
+    if (!op->otherwise) {
+      try {
+        parse(p, args, count, names, values, room, options);
+      } catch (const PythonError&) {
+        if (PyObject* result = ask_strangers(self, args, size_t(count), names)) return result;
+        throw;
+      }
+    } else {
+      bool fits = total >= op->required && count <= positional_count(p);
+      for (Py_ssize_t i = 0; fits && names && i < PyTuple_GET_SIZE(names); i++) {
+        PyObject* key = PyTuple_GET_ITEM(names, i);
+        fits = find_param(p, key) >= 0 || PyUnicode_Compare(key, str_out) == 0;
+      }
+      if (fits) try {
+        parse(p, args, count, names, values, room, options);
+      } catch (const PythonError&) {
+        if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw;
+        PyErr_Clear();
+        fits = false;
+      }
+      if (!fits) return PyObject_Vectorcall(op->otherwise, args, size_t(count), names);
+    }
     if (op->in_place) {
       PyObject* target = count ? args[0] : nullptr;
       for (Py_ssize_t n = 0; !target; n++)
@@ -413,7 +481,24 @@ PyObject* op_get(PyObject* self, PyObject* instance, PyObject*) {
 PyObject* op_repr(PyObject* self) {
   return PyUnicode_FromFormat("<operation %U of flambeau>", reinterpret_cast<OpObject*>(self)->name);
 }
-PyObject* op_doc(PyObject* self, void*) { return PyUnicode_FromString(reinterpret_cast<OpObject*>(self)->primitive->doc); }
+PyObject* op_doc(PyObject* self, void*) {
+  auto* op = reinterpret_cast<OpObject*>(self);
+  return op->otherwise ? PyObject_GetAttrString(op->otherwise, "__doc__") : PyUnicode_FromString(op->primitive->doc);
+}
+// inspect.signature looks here first.
+PyObject* op_wrapped(PyObject* self, void*) {
+  auto* op = reinterpret_cast<OpObject*>(self);
+  if (op->otherwise) return Py_NewRef(op->otherwise);
+  PyErr_SetString(PyExc_AttributeError, "__wrapped__");
+  return nullptr;
+}
+PyObject* op_result_type(PyObject* self, void*) {
+  auto* op = reinterpret_cast<OpObject*>(self);
+  return guarded([&]() -> PyObject* {
+    if (!has_fields(*op->primitive)) Py_RETURN_NONE;
+    return Py_NewRef(reinterpret_cast<PyObject*>(result_type_of(op)));
+  });
+}
 PyObject* op_reduce(PyObject* self, PyObject*) { return Py_NewRef(reinterpret_cast<OpObject*>(self)->name); }
 
 std::string default_text(const Value& v) {
@@ -447,6 +532,8 @@ PyMemberDef op_members[] = {{"__name__", T_OBJECT, offsetof(OpObject, name), REA
                             {}};
 PyGetSetDef op_getset[] = {{"__doc__", op_doc, nullptr, nullptr, nullptr},
                            {"__text_signature__", op_text_signature, nullptr, nullptr, nullptr},
+                           {"__wrapped__", op_wrapped, nullptr, nullptr, nullptr},
+                           {"result_type", op_result_type, nullptr, "The type of results with several fields, or None.", nullptr},
                            {}};
 PyMethodDef op_methods[] = {{"__reduce__", op_reduce, METH_NOARGS, nullptr}, {}};
 PyTypeObject OpType = {PyVarObject_HEAD_INIT(nullptr, 0)};
@@ -460,9 +547,27 @@ PyObject* make_op(const Primitive& p, bool in_place) {
   op->primitive = &p;
   op->in_place = in_place;
   op->name = PyUnicode_FromFormat(in_place ? "%s_" : "%s", p.name);
-  op->result_type = nullptr;
+  op->result_type = op->otherwise = nullptr;
+  op->required = 0;
   return reinterpret_cast<PyObject*>(op);
 }
+
+// overloaded(operation, function): calls that fit the row go to the core, all others to the function.
+static PyObject* py_overloaded(PyObject*, PyObject* const* args, Py_ssize_t count) {
+  if (count != 2 || Py_TYPE(args[0]) != &OpType) {
+    PyErr_SetString(PyExc_TypeError, "overloaded(operation, function)");
+    return nullptr;
+  }
+  const Primitive& p = *reinterpret_cast<OpObject*>(args[0])->primitive;
+  Object made(make_op(p, false)), name(PyObject_GetAttrString(args[1], "__name__"));
+  if (!made || !name) return nullptr;
+  auto* op = reinterpret_cast<OpObject*>(made.get());
+  op->otherwise = Py_NewRef(args[1]);
+  for (int i = 0; i < p.param_count; i++) op->required += !p.params[i].has_default;
+  Py_SETREF(op->name, name.release());
+  return made.release();
+}
+static PyMethodDef op_functions[] = {{"overloaded", method(py_overloaded), METH_FASTCALL, nullptr}, {}};
 
 // _C.ops: name -> operation, for every row; _C.public: where the rows say that they are seen.
 int add_ops(PyObject* module) {
@@ -501,7 +606,7 @@ int add_ops(PyObject* module) {
       if (!show(dot == text.npos ? *alias : *alias + dot + 1, space.c_str())) return -1;
     }
   }
-  if (PyModule_AddObjectRef(module, "operations", visible.get()) < 0) return -1;
+  if (PyModule_AddObjectRef(module, "operations", visible.get()) < 0 || PyModule_AddFunctions(module, op_functions) < 0) return -1;
   return PyModule_AddObjectRef(module, "ops", all.get());
 }
 

@@ -207,6 +207,20 @@ PyObject* m_set_from(PyObject* o, PyObject* args) {
     return Py_NewRef(o);
   });
 }
+// Takes on the geometry and the history of a view of itself: what t_(), squeeze_() and their like stand on.
+PyObject* m_become(PyObject* o, PyObject* other) {
+  return guarded([&] {
+    Tensor t = tensor_of(o), view = tensor_of(other);
+    if ((t->keys | view->keys) & ~kOverride)
+      raise(PyExc_RuntimeError, "views in place are not possible inside a function transform; use the form without the underscore");
+    if (t->requires_grad && !t->grad_fn && thread_state().grad_enabled)
+      raise(PyExc_RuntimeError, "a leaf Variable that requires grad is being used in an in-place operation.");
+    Edge edge = edge_of(view);
+    set_data(t, detached(view));
+    if (Node* n = edge.node()) set_history(t, NodeRef::share(n), edge.index());
+    return Py_NewRef(o);
+  });
+}
 // The whole storage as a uint8 vector that shares it.
 PyObject* m_storage_bytes(PyObject* o, PyObject*) {
   return guarded([&] {
@@ -285,6 +299,7 @@ PyMethodDef tensor_methods[] = {
     {"requires_grad_", method(m_requires_grad_), METH_FASTCALL | METH_KEYWORDS, "requires_grad_(requires_grad=True): sets the flag, returns the tensor."},
     {"resize_", m_resize_, METH_VARARGS, "Gives the tensor another size; new elements are uninitialised."},
     {"_set_from", m_set_from, METH_VARARGS, nullptr},
+    {"_become", m_become, METH_O, nullptr},
     {"_storage_bytes", m_storage_bytes, METH_NOARGS, nullptr},
     {"_make_subclass", method(m_make_subclass), METH_FASTCALL | METH_KEYWORDS | METH_STATIC, nullptr},
     {"as_subclass", m_as_subclass, METH_O, "A view of another class."},

@@ -1,6 +1,7 @@
 // Strided copies over the copy kernels, and single elements as numbers.
 #include "tensor/copy.h"
 #include "kernels/cpu/copy.h"
+#include <cstring>
 
 namespace flambeau {
 
@@ -32,8 +33,12 @@ static void need_data(const Tensor& t) {
                      "(func.vmap, func.jvp or func.grad)\nexpected a plain tensor; got " + describe(t));
 }
 
+static constexpr size_t kFewBytes = 2048;  // up to here the way to a kernel costs more than the copy
+
 void copy_into(const Tensor& dst, const Tensor& src) {
   need_data(src);
+  if (dst.contiguous() && src.contiguous() && dst.dtype() == src.dtype() && dst.bytes() <= kFewBytes && equal(dst.sizes(), src.sizes()))
+    return void(std::memmove(dst.data(), src.data(), dst.bytes()));
   if (!dst.numel()) {
     if (!equal(dst.sizes(), src.sizes())) expanded(src, dst.sizes());  // for its error
     return;

@@ -77,6 +77,7 @@ enum LayerKey : uint8_t {
   kDual = 4,       // forward mode
   kShapeOnly = 8,  // no data: capture and the meta device
   kTracked = 16,   // func.grad and func.vjp: a graph of its own for each level
+  kAutocast = 32,  // mixed precision: a mode of the thread, never a tensor's own
 };
 
 struct PythonHeader {  // in words: two of the collector's, count, type, __dict__, weak references

@@ -10,6 +10,7 @@ from . import (  # noqa: F401  imported for what they register
     creation,
     diagonals,
     einsum,
+    in_place_views,
     indexing,
     joining,
     linalg,

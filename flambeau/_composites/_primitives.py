@@ -20,7 +20,7 @@ for _name in dir(_C):
     if isinstance(getattr(_C, _name), _C.dtype):
         setattr(P, _name, getattr(_C, _name))
 for _name in ("Tensor", "Size", "Generator", "default_generator", "promote_types", "result_type", "can_cast",
-              "get_default_dtype", "is_grad_enabled", "layer_of", "unwrap", "wrap_batched"):  # fmt: skip
+              "get_default_dtype", "is_grad_enabled", "layer_of", "unwrap", "wrap_batched", "overloaded"):  # fmt: skip
     setattr(P, _name, getattr(_C, _name))
 for _name in (
     "strided",
@@ -35,6 +35,7 @@ for _name in (
     setattr(P, _name, getattr(_device, _name))
 P.detach = Tensor.detach
 P.resize_ = Tensor.resize_
+P.become = Tensor._become
 
 
 def _to(input: Tensor, dtype: Any) -> Tensor:

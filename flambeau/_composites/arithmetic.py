@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from ._primitives import P, Tensor
 from .helpers import as_floating, error, is_integral, require_tensor
 from .registry import composite
+from .structured import structured
 
 # division and powers
 
@@ -181,11 +182,7 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
     return P.add(P.sum(terms, -1), p * (p - 1) / 4 * math.log(math.pi))
 
 
-class Frexp(NamedTuple):
-    """The result of frexp."""
-
-    mantissa: Any
-    exponent: Any
+Frexp = structured("frexp", "mantissa", "exponent")
 
 
 # dtype -> the integer type of its width, bits of the mantissa, bias of the exponent
@@ -198,7 +195,7 @@ LAYOUTS = {
 
 
 @composite(out=True)
-def frexp(input: Tensor) -> Frexp:
+def frexp(input: Tensor) -> Any:
     """Mantissas, of size between 1/2 and 1, and whole exponents of two: input = mantissa * 2 ** exponent.
 
     >>> tuple(torch.frexp(torch.tensor([12.0])))
@@ -341,15 +338,11 @@ def extreme(
     return whole(input, tuple(range(input.dim())))
 
 
-class Aminmax(NamedTuple):
-    """The result of aminmax."""
-
-    min: Any
-    max: Any
+Aminmax = structured("aminmax", "min", "max")
 
 
 @composite(out="exact")
-def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Aminmax:
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
     """The smallest and the largest element, of everything or along a dimension.
 
     >>> tuple(torch.aminmax(torch.tensor([3, 1, 2])))

@@ -84,7 +84,7 @@ def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
     return P.stack(columns, 1) if columns else P.full((size, 0), 0, dtype=P.int64, device=input.device)
 
 
-@composite(method=False, out=True)
+@composite(method=False, out=True, overloads=P.where)
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """Elements of input where the condition holds and of other elsewhere; with the condition alone, its true places.
 

@@ -20,6 +20,7 @@ Function = Callable[..., Any]
 FUNCTIONS: dict[str, Function] = {}  # dotted public name -> function
 METHODS: dict[str, Function] = {}  # name -> function whose first argument is the tensor
 PROPERTIES: dict[str, Function] = {}  # name -> getter
+SETTERS: dict[str, Function] = {}  # name -> setter, of properties that are views
 
 
 def composite(
@@ -34,13 +35,17 @@ def composite(
     namespace: str = "",
     varargs: bool = False,
     prop: bool = False,
+    overloads: Any = None,
+    assign: bool = False,
 ) -> Any:
     """Registers a function as public name, method, in-place method or property, as the flags say.
 
     aliases are further names; one with a dot ("special.psi") gives its namespace and no method. varargs lets the method
-    take its sizes one by one: `x.reshape(2, 3)`. inplace="function" makes the in-place form
+    take its sizes one by one: `x.reshape(2, 3)`.
+    assign lets values be assigned to a property that is a view. inplace="function" makes the in-place form
     a public function too. out="exact" refuses an out of another dtype than the result's;
     out="list" takes a list of tensors and returns nothing, as PyTorch's functions of that kind do.
+    overloads names the primitive that calls go to without a Python frame where their arguments fit it.
     """
     if function is None:
         return functools.partial(
@@ -54,15 +59,21 @@ def composite(
             namespace=namespace,
             varargs=varargs,
             prop=prop,
+            overloads=overloads,
+            assign=assign,
         )
     name = name or function.__name__
     exposed = with_out(function, name, out) if out else function
+    if overloads is not None:
+        exposed = P.overloaded(overloads, exposed)
     for label in (name, *aliases):
         dotted = label if "." in label or not namespace else f"{namespace}.{label}"
         if public:
             FUNCTIONS[dotted] = exposed
         if prop:
             PROPERTIES[label] = function
+            if assign:
+                SETTERS[label] = write_through(function)
         if method and not namespace and "." not in label:
             METHODS[label] = spread_sizes(function) if varargs else function
             if inplace:
@@ -159,6 +170,16 @@ def in_place(function: Function, name: str) -> Function:
     return method
 
 
+def write_through(view: Function) -> Function:
+    """Assignment to a property that is a view: the values go into the memory behind it."""
+
+    def assign(input: Tensor, value: Any) -> None:
+        target = view(input)
+        P.copy_(target, value) if isinstance(value, Tensor) else P.fill_(target, value)
+
+    return assign
+
+
 def install(package: ModuleType, tensor: type) -> None:
     """Attaches functions to the package and its namespaces, methods and properties to the tensor type."""
     for dotted, function in FUNCTIONS.items():
@@ -170,4 +191,4 @@ def install(package: ModuleType, tensor: type) -> None:
     for label, function in METHODS.items():
         setattr(tensor, label, function)
     for label, function in PROPERTIES.items():
-        setattr(tensor, label, property(function, doc=function.__doc__))
+        setattr(tensor, label, property(function, SETTERS.get(label), doc=function.__doc__))

@@ -354,7 +354,7 @@ def conj(input: Tensor) -> Tensor:
     return P.conj_physical(input) if input.dtype.is_complex else input
 
 
-@composite(prop=True, method=False)
+@composite(prop=True, method=False, assign=True)
 def real(input: Tensor) -> Tensor:
     """A view of the real part; real input comes back as it is.
 
@@ -364,7 +364,7 @@ def real(input: Tensor) -> Tensor:
     return P.select(P.view_as_real(input), -1, 0) if input.dtype.is_complex else input
 
 
-@composite(prop=True, method=False)
+@composite(prop=True, method=False, assign=True)
 def imag(input: Tensor) -> Tensor:
     """A view of the imaginary part.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from ._primitives import P, Tensor
 from .helpers import error, replace, running_sum, wrap_dim
 from .registry import composite
 from .shape import conj, movedim
 from .slices import per_slice
+from .structured import structured
 
 # quantiles
 
@@ -183,11 +184,7 @@ def corrcoef(input: Tensor) -> Tensor:
 # histograms
 
 
-class Histogram(NamedTuple):
-    """The result of histogram."""
-
-    hist: Any
-    bin_edges: Any
+Histogram = structured("histogram", "hist", "bin_edges")
 
 
 @composite(out=True)
@@ -199,7 +196,7 @@ def histogram(
     range: Sequence[float] | None = None,
     weight: Tensor | None = None,
     density: bool = False,
-) -> Histogram:
+) -> Any:
     """Counts (or sums weights of) the elements between edges: equally far apart, or given as a tensor.
 
     >>> torch.histogram(torch.tensor([1., 2., 1.]), bins=2, range=(0., 2.)).hist
@@ -246,11 +243,7 @@ def histogramdd(
     return HistogramDD(hist, tuple(edges))
 
 
-class HistogramDD(NamedTuple):
-    """The result of histogramdd."""
-
-    hist: Any
-    bin_edges: Any
+HistogramDD = structured("histogramdd", "hist", "bin_edges")
 
 
 def counted(

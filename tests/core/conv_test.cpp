@@ -157,7 +157,10 @@ TEST(conv_winograd) {  // 3x3, stride 1, at least 16 channels each way
   for (int64_t size : {1, 2, 7, 14, 33}) compare<float>(flat(3, 17, 30, 1, size, size + 1, 3, 1, 1));
   for (int64_t pad : {0, 1, 2, 3}) compare<float>(flat(2, 40, 16, 1, 12, 37, 3, 1, pad));
   compare<float>(flat(8, 16, 64, 1, 7, 7, 3, 1, 1));
-  compare<float>(flat(1, 530, 16, 1, 9, 9, 3, 1, 1));  // two blocks of channels
+  compare<float>(flat(1, 530, 16, 1, 13, 11, 3, 1, 1));  // several blocks of channels
+  compare<float>(flat(1, 147, 143, 1, 13, 11, 3, 1, 1));  // kernels transformed on the way, channels and panels not whole
+  compare<float>(flat(5, 150, 143, 1, 17, 15, 3, 1, 1));  // and several slabs of tiles
+  compare<float>(flat(3, 17, 33, 1, 57, 75, 3, 1, 1));    // the weights' gradient in several slabs
 }
 
 TEST(conv_small_images_together) {

@@ -36,6 +36,11 @@ T draw() {
   else return T(uniform());
 }
 template <class T>
+T from_float(float x) {
+  if constexpr (std::is_same_v<T, Half>) return to_half(x);
+  else return to_bfloat16(x);
+}
+template <class T>
 double tolerance() {  // of one sum whose terms are below 1 in size, times the root of k
   if constexpr (std::is_same_v<T, Half>) return 1e-3;
   else if constexpr (std::is_same_v<T, BFloat16>) return 8e-3;
@@ -156,6 +161,30 @@ TEST(gemm_other_floats) {
   compare<BFloat16>(1, 200, 180, 2101, {false, false, 1}, 1, 0, true);
   compare<BFloat16>(1, 200, 180, 2101, {true, true, 1}, 1, 1, false);
   compare<Half>(1, 200, 180, 700, {true, false, 0}, 1, 0, true);
+}
+
+// One rounding, by the rules of base/dtype.h: ties, overflow, subnormals, infinities and NaN, in whole vectors and tails.
+template <class T>
+void check_rounding() {
+  const double values[] = {1, -1, 1.5, 65504, -65504, 3e38, 6e-5, 5.96e-8, -2.9e-8, 0, -0.0, INFINITY, -INFINITY, NAN, 0.333, 7e-5};
+  for (int64_t n : {1, 5, 16, 37})
+    for (double alpha : {1.0, 1.0 + 0x1p-9, 1.0 + 0x1p-8, 1.0 + 0x1p-11, 1.0 + 0x1p-12, 0.37, 1e-5, 1e5}) {
+      std::vector<T> a(16), b(size_t(n), from_float<T>(1.f)), c(size_t(16 * n));
+      for (int i = 0; i < 16; i++) a[size_t(i)] = from_float<T>(float(values[i]));
+      Gemm g;
+      g.m = 16, g.n = n, g.k = 1;
+      g.a = a.data(), g.a_row = 1, g.b = b.data(), g.b_row = n, g.c = c.data(), g.c_row = n, g.alpha = alpha;
+      EXPECT(table<GemmKernels>().gemm(dtype_of<T>, g));
+      for (int64_t i = 0; i < 16 * n; i++) {
+        const T want = from_float<T>(float(alpha) * (0.f + to_float(a[size_t(i / n)])));  // a sum begins at +0
+        if (std::isnan(to_float(want))) EXPECT(std::isnan(to_float(c[size_t(i)])));
+        else EXPECT_EQ(int(c[size_t(i)].bits), int(want.bits));
+      }
+    }
+}
+TEST(gemm_rounds_once) {
+  check_rounding<Half>();
+  check_rounding<BFloat16>();
 }
 
 TEST(gemm_integers) {

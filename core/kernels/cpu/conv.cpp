@@ -109,13 +109,19 @@ template <class T> void backward_input_of(const ConvShape& s, const T* dy, const
       }
 }
 
+template <class T> void weights_of(const Correlation<T>& r, T* dw) {
+  if constexpr (std::is_same_v<T, float>)
+    if (weight_gradient_winograd(r, dw)) return;
+  r.c == 1 ? weight_gradient_depthwise(r, dw) : weight_gradient(r, dw);
+}
+
 template <class T> void backward_weight_of(const ConvShape& s, const T* x, const T* dy, T* dw, T* dbias) {
   Arrays<T> arrays(s);
   Correlation<T> r = forward_correlation<T>(s, arrays, x, nullptr, nullptr, const_cast<T*>(dy));
   flatten(r);
   const int64_t summed = r.images * product_of(s.out), weights = s.o * r.c * product_of(s.kernel);
   if (dw && summed == 0) clear(dw, weights);
-  else if (dw && weights != 0) r.c == 1 ? weight_gradient_depthwise(r, dw) : weight_gradient(r, dw);
+  else if (dw && weights != 0) weights_of(r, dw);
   if (!dbias) return;
   const int64_t positions = product_of(s.out);
   parallel_for(s.o, larger(1, 100000 / (s.n * positions + 1)), [&](int64_t begin, int64_t end) {
@@ -154,9 +160,9 @@ template <class S> struct Widened {
     if (!to) return;
     const float* from = data();
     parallel_for(count, 1 << 15, [&](int64_t begin, int64_t end) {
-      for (; begin < end; begin++) {
-        if constexpr (std::is_same_v<S, BFloat16>) to[begin] = to_bfloat16(from[begin]);
-        else to[begin] = to_half(from[begin]);
+      for (; begin < end; begin += kLanes<float>) {
+        if (end - begin >= kLanes<float>) store_rounded(to + begin, load(from + begin));
+        else store_rounded_part(to + begin, load_part(from + begin, end - begin), end - begin);
       }
     });
   }

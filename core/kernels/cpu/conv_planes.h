@@ -38,6 +38,7 @@ bool correlate_winograd(const Correlation<float>& r);  // false, with nothing do
 void weight_gradient(const Correlation<float>& r, float* dw);
 void weight_gradient(const Correlation<double>& r, double* dw);
 void weight_gradient_depthwise(const Correlation<float>& r, float* dw);
+bool weight_gradient_winograd(const Correlation<float>& r, float* dw);  // as correlate_winograd
 void weight_gradient_depthwise(const Correlation<double>& r, double* dw);
 
 namespace {

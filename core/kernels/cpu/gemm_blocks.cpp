@@ -21,7 +21,7 @@ template <class Kind> struct Blocks {
 
   const Product<S, Acc>& g;
   const int64_t units = ceil_div(g.k, kPer);  // of k, as the tile counts it
-  const int64_t kc = larger(1, block_k(units, kPer == 2 ? 512 : kBlockK));
+  const int64_t kc = larger(1, block_k(units, 512));
   const TileTable<In, Acc>& tiles = tiles_of<Kind>();
 
   void pack_b(In* out, int64_t column, int64_t width, int64_t unit, int64_t depth) const {

@@ -118,6 +118,8 @@ template <class S, class T, int M> void few(const Product<S, T>& g) {
 template <class S, class T> bool few_any(const Product<S, T>& g) {
   const bool plain = g.b_col == 1 && (g.b_row != 1 || g.n > 1);
   if (g.m > 4 || (plain && g.n < 64 && g.n * g.k < 2048)) return false;
+  // Each dot product ends in a sum across lanes, which short ones do not earn back: packing so little of B is cheap.
+  if (!plain && g.m > 1 && g.k < 64 && g.n * g.k < 8192) return false;
   switch (g.m) {
     case 1: few<S, T, 1>(g); break;
     case 2: few<S, T, 2>(g); break;

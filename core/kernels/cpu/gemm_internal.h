@@ -45,25 +45,30 @@ template <class S, class Acc> FLAMBEAU_INLINE Acc widen(S x) {
   if constexpr (sizeof(S) == 2) return to_float(x);
   else return x;
 }
-template <class S, class Acc> FLAMBEAU_INLINE S narrow(Acc x) {
-  if constexpr (std::is_same_v<S, BFloat16>) return to_bfloat16(x);
-  else if constexpr (std::is_same_v<S, Half>) return to_half(x);
-  else return x;
-}
-
 // c = alpha * sums + bias + beta * c, rounded once to the type of c.
 template <class S, class Acc>
 void finish_rows(const Acc* sums, int64_t sums_row, S* c, int64_t c_row, const S* bias, Acc alpha, Acc beta,
                  int64_t rows, int64_t columns) {
   for (int64_t i = 0; i < rows; i++, sums += sums_row, c += c_row) {
-    if (!bias && beta == 0) {
-      for (int64_t j = 0; j < columns; j++) c[j] = narrow<S, Acc>(alpha * sums[j]);
+    int64_t j = 0;
+    if constexpr (sizeof(S) == 2) {  // the compiler would round one at a time
+      constexpr int lanes = kLanes<float>;
+      for (; j < columns; j += lanes) {
+        const int64_t left = columns - j;
+        Vector<float> x = alpha * (left >= lanes ? load(sums + j) : load_part(sums + j, left));
+        if (bias) x += left >= lanes ? load_float(bias + j) : load_float_part(bias + j, left);
+        if (beta != 0) x += beta * (left >= lanes ? load_float(c + j) : load_float_part(c + j, left));
+        if (left >= lanes) store_rounded(c + j, x);
+        else store_rounded_part(c + j, x, left);
+      }
+    } else if (!bias && beta == 0) {
+      for (; j < columns; j++) c[j] = alpha * sums[j];
     } else {
-      for (int64_t j = 0; j < columns; j++) {
+      for (; j < columns; j++) {
         Acc x = alpha * sums[j];
-        if (bias) x += widen<S, Acc>(bias[j]);
-        if (beta != 0) x += beta * widen<S, Acc>(c[j]);
-        c[j] = narrow<S, Acc>(x);
+        if (bias) x += bias[j];
+        if (beta != 0) x += beta * c[j];
+        c[j] = x;
       }
     }
   }

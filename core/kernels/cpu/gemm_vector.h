@@ -133,6 +133,31 @@ template <class S> FLAMBEAU_INLINE Vector<float> load_float_part(const S* p, int
   }
 }
 
+// And back, as to_bfloat16 and to_half round: half a vector of bits.
+FLAMBEAU_INLINE Wide choose(Wide mask, Wide a, Wide b) { return (a & mask) | (b & ~mask); }
+template <class S> FLAMBEAU_INLINE void store_rounded(S* p, Vector<float> v) {
+  const Wide bits = (Wide)v, magnitude = bits & 0x7fffffff;
+  Wide out;
+  if constexpr (std::is_same_v<S, BFloat16>) {
+    const Wide nan = (Wide)(magnitude > 0x7f800000u);
+    out = choose(nan, 0x7fc0u - Wide{}, (bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+  } else {
+    const Wide sign = (bits >> 16) & 0x8000;
+    const Wide small = (Wide)((Vector<float>)magnitude + 0.5f) - 0x3f000000u;  // the addition rounds at 2^-24
+    const Wide usual = (magnitude + 0xc8000fffu + ((magnitude >> 13) & 1)) >> 13;
+    out = choose((Wide)(magnitude < 0x38800000u), small, usual);
+    out = choose((Wide)(magnitude >= 0x47800000u), 0x7c00u - Wide{}, out);
+    out = sign | choose((Wide)(magnitude > 0x7f800000u), 0x7e00u - Wide{}, out);
+  }
+  const Bits narrow = __builtin_convertvector(out, Bits);
+  std::memcpy(p, &narrow, sizeof(narrow));
+}
+template <class S> FLAMBEAU_INLINE void store_rounded_part(S* p, Vector<float> v, int64_t count) {
+  S all[kLanes<float>];
+  store_rounded(all, v);
+  for (int64_t i = 0; i < count; i++) p[i] = all[i];
+}
+
 // Transposes a square of `lanes` vectors in place: log2(lanes) rounds, each a perfect shuffle of row i with i + half.
 template <class V, int... i> FLAMBEAU_INLINE V interleave_low(V a, V b, std::integer_sequence<int, i...>) {
   return __builtin_shufflevector(a, b, (i % 2 * int(sizeof...(i)) + i / 2)...);

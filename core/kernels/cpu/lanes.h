@@ -1,6 +1,7 @@
 // Whole and partial vectors of float or double at the width of the instruction set, for the network kernels.
 // Kernel sources only: everything is in an anonymous namespace (see isa.h).
 #pragma once
+#include <utility>
 #include <type_traits>
 #include "base/dtype.h"
 #include "base/parallel.h"
@@ -184,21 +185,23 @@ FLAMBEAU_INLINE Vec<double> greater_of(Vec<double> a, Vec<double> b) {
 #endif
 }
 
+template <int by, class V, size_t... i>
+FLAMBEAU_INLINE V rotated(V v, std::index_sequence<i...>) {
+  return __builtin_shufflevector(v, v, int((i + by) % sizeof...(i))...);
+}
+// f of all lanes, by halves: the first half with the second, its first half with its second, and so on.
+template <class T, int width, class F>
+FLAMBEAU_INLINE T fold_lanes(Vec<T> v, F&& f) {
+  if constexpr (width == 0) return v[0];
+  else return fold_lanes<T, width / 2>(f(v, rotated<width>(v, std::make_index_sequence<size_t(kSpan<T>)>())), f);
+}
 template <class T>
 FLAMBEAU_INLINE T sum_lanes(Vec<T> v) {
-  T a[kSpan<T>];
-  __builtin_memcpy(a, &v, sizeof v);
-  for (int width = kSpan<T> / 2; width; width /= 2)
-    for (int i = 0; i < width; ++i) a[i] += a[i + width];
-  return a[0];
+  return fold_lanes<T, kSpan<T> / 2>(v, [](Vec<T> a, Vec<T> b) FLAMBEAU_LAMBDA { return a + b; });
 }
 template <class T>
 FLAMBEAU_INLINE T max_lanes(Vec<T> v) {
-  T a[kSpan<T>];
-  __builtin_memcpy(a, &v, sizeof v);
-  for (int width = kSpan<T> / 2; width; width /= 2)
-    for (int i = 0; i < width; ++i) a[i] = a[i] > a[i + width] ? a[i] : a[i + width];
-  return a[0];
+  return fold_lanes<T, kSpan<T> / 2>(v, [](Vec<T> a, Vec<T> b) FLAMBEAU_LAMBDA { return a > b ? a : b; });
 }
 
 template <class T>

@@ -87,6 +87,14 @@ void softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
     for (int64_t r = begin; r < end; ++r) {
       const T* from = x + r * n;
       T *to = y + r * n, *e = stream ? scratch : to;
+      if (n <= kSpan<T>) {  // one vector: it stays in its register
+        each_vector<T>(0, n, [&](int64_t, auto span) FLAMBEAU_LAMBDA {
+          Vec<T> v = span.load(from, -kInfinity<T>);
+          Vec<T> power = exp_nonpositive<T>(v - splat(max_lanes<T>(v)));
+          span.store(to, power * splat(1 / sum_lanes<T>(span.keep(power))));
+        });
+        continue;
+      }
       Vec<T> factor = splat(1 / exp_row<true>(from, e, n, row_max(from, n)));
       write_row(to, n, stream, [&](int64_t i, auto span) FLAMBEAU_LAMBDA { return span.load(e + i) * factor; });
     }

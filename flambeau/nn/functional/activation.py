@@ -5,6 +5,8 @@ from __future__ import annotations
 import flambeau
 from flambeau import _C
 
+from ._primitives import quick
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -18,6 +20,7 @@ __all__ = [
 ]
 
 
+@quick(flambeau.relu)
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """``max(x, 0)``, element by element. With ``inplace`` the input itself is changed and returned.
 
@@ -28,26 +31,31 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     return flambeau.relu_(input) if inplace else flambeau.relu(input)
 
 
+@quick(_C.ops["relu6"])
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """``min(max(x, 0), 6)``."""
     return _C._nn.relu6_(input) if inplace else _C._nn.relu6(input)
 
 
+@quick(_C.ops["elu"])
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``x`` where it is positive, ``alpha * (exp(x) - 1)`` elsewhere."""
     return _C._nn.elu_(input, alpha) if inplace else _C._nn.elu(input, alpha)
 
 
+@quick(flambeau.selu)
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """The self-normalising ELU, with its two fixed constants (Klambauer et al. 2017)."""
     return flambeau.selu_(input) if inplace else flambeau.selu(input)
 
 
+@quick(flambeau.celu)
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``max(0, x) + min(0, alpha * (exp(x / alpha) - 1))``: an ELU with a continuous slope."""
     return flambeau.celu_(input, alpha) if inplace else flambeau.celu(input, alpha)
 
 
+@quick(_C.ops["leaky_relu"])
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """``x`` where it is positive, ``negative_slope * x`` elsewhere."""
     if inplace:
@@ -62,26 +70,31 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     return _C._nn.hardtanh_(input, min_val, max_val) if inplace else _C._nn.hardtanh(input, min_val, max_val)
 
 
+@quick(_C.ops["hardsigmoid"])
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """``min(max(x + 3, 0), 6) / 6``, a sigmoid made of straight lines."""
     return _C._nn.hardsigmoid_(input) if inplace else _C._nn.hardsigmoid(input)
 
 
+@quick(_C.ops["hardswish"])
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """``x * hardsigmoid(x)``."""
     return _C._nn.hardswish_(input) if inplace else _C._nn.hardswish(input)
 
 
+@quick(_C.ops["silu"])
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """``x * sigmoid(x)``, also called swish."""
     return _C._nn.silu_(input) if inplace else _C._nn.silu(input)
 
 
+@quick(_C.ops["mish"])
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """``x * tanh(softplus(x))``."""
     return _C._nn.mish_(input) if inplace else _C._nn.mish(input)
 
 
+@quick(_C.ops["gelu"])
 def gelu(input: Tensor, *, approximate: str = "none", out: Tensor | None = None) -> Tensor:
     """``x`` times the probability that a normal number is below ``x``.
 
@@ -207,6 +220,7 @@ def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
     return 0 if ndim in (0, 1, 3) else 1
 
 
+@quick(flambeau.softmax)
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """``exp(x)`` divided by its sum along ``dim``; with ``dtype`` the input is converted first.
 
@@ -226,6 +240,7 @@ def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
     return flambeau.softmax(-input, dim) if dtype is None else flambeau.softmax(-input, dim, dtype=dtype)
 
 
+@quick(flambeau.log_softmax)
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """``log(softmax(x))``, computed without overflow."""
     if dim is None:
