@@ -7,7 +7,7 @@ from typing import Any
 
 import flambeau as torch
 
-EXTREME = [-1, 0, 1, 2, 3, 7, -2, -9, -(2**31) - 1, 2**40, 2**62, 2**63 - 1, -(2**63)]
+EXTREME = [-1, 0, 1, 2, 3, 7, -2, -9, -(2**40), 2**40, 2**62, 2**63 - 1, -(2**63)]
 FLOATS = [0.0, -1.0, 0.5, 1e-300, 1e300, -1e300, float("nan"), float("inf"), float("-inf")]
 DTYPES = [torch.bool, torch.uint8, torch.int8, torch.int32, torch.int64, torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64]
 
