@@ -131,7 +131,8 @@ def equal_points(sections: int, extent: int) -> list[int]:
     if sections <= 0:
         raise error(RuntimeError, f"number of sections must be larger than 0, got {sections}")
     if sections > max(extent, 1 << 24):
-        raise error(RuntimeError, f"{sections} sections are more than can be made", "tensor_split", "fewer sections", sections)
+        phrase = f"{sections} sections are more than can be made"
+        raise error(RuntimeError, phrase, "tensor_split", "fewer sections", sections)
     small, larger = divmod(extent, sections)
     return [i * small + min(i, larger) for i in range(1, sections)]
 
