@@ -56,6 +56,9 @@ _C.set_parameter_type(nn.Parameter)
 from . import _tensor as _tensor_module  # noqa: E402
 
 _tensor_module.Parameter = nn.Parameter
+from ._layers import install as _install_layers  # noqa: E402
+
+_install_layers(_sys.modules[__name__], Tensor)
 from ._typed import *  # noqa: E402, F403
 
 _LATER = {

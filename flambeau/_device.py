@@ -79,7 +79,7 @@ def require_cpu(where: Any) -> None:
         return
     found = device(where)
     if found.type == "cuda":
-        raise RuntimeError("Torch not compiled with CUDA enabled\ndevice: expected cpu; got " + str(found))
+        raise AssertionError("Torch not compiled with CUDA enabled\ndevice: expected cpu; got " + str(found))
     if found.type != "cpu":
         raise RuntimeError(f"device: expected cpu; got {found}, which this build does not support")
 

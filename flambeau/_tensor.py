@@ -376,6 +376,48 @@ def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None
     return result.requires_grad_() if requires_grad else result
 
 
+def new(self: Tensor, *args: Any, **options: Any) -> Tensor:
+    """A tensor of this tensor's type: `x.new(2, 3)` of a size, uninitialised, `x.new([1, 2])` of values."""
+    _device.require_cpu(options.pop("device", None))
+    if len(args) == 1 and isinstance(args[0], Tensor):
+        return args[0].detach()
+    if len(args) == 1 and not isinstance(args[0], (int, _C.Size)):
+        return _C.tensor_from(args[0], self.dtype)
+    return P.empty(tuple(args[0] if args and isinstance(args[0], _C.Size) else args) or (0,), dtype=self.dtype)
+
+
+def _elementwise_in_python(self: Tensor, function: Any, *others: Tensor) -> Tensor:
+    columns = [P.expand(other, tuple(self.shape)).flatten().tolist() for other in others]
+    values = [function(*row) for row in zip(self.detach().flatten().tolist(), *columns)]
+    return P.copy_(self, P.reshape(_C.tensor_from(values, self.dtype), tuple(self.shape)))
+
+
+def apply_(self: Tensor, callable: Any) -> Tensor:
+    """Overwrites each element with callable(element); slow, for the CPU only.
+
+    >>> import flambeau as torch
+    >>> torch.tensor([1, 2]).apply_(lambda v: v * 10)
+    tensor([10, 20])
+    """
+    return _elementwise_in_python(self, callable)
+
+
+def map_(self: Tensor, tensor: Tensor, callable: Any) -> Tensor:
+    """Overwrites each element with callable(element, element of tensor)."""
+    return _elementwise_in_python(self, callable, tensor)
+
+
+def map2_(self: Tensor, x: Tensor, y: Tensor, callable: Any) -> Tensor:
+    """Overwrites each element with callable(element, element of x, element of y)."""
+    return _elementwise_in_python(self, callable, x, y)
+
+
+def is_set_to(self: Tensor, tensor: Tensor) -> bool:
+    """Whether both are the same view of the same memory."""
+    same = self.untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr()
+    return same and (self.shape, self.stride(), self.storage_offset()) == (tensor.shape, tensor.stride(), tensor.storage_offset())
+
+
 def dim_order(self: Tensor, **_: Any) -> tuple[int, ...]:
     """The dimensions from the outermost in memory to the innermost."""
     return tuple(sorted(range(self.dim()), key=lambda d: (-self.stride(d), d)))
@@ -494,7 +536,7 @@ def install() -> None:
     names = ("to", "cpu", "cuda", "numpy", "__array__", "__array_wrap__", "tolist", "__dlpack__", "__dlpack_device__", "__repr__",
              "__format__", "backward", "register_hook", "register_post_accumulate_grad_hook", "__deepcopy__", "__copy__", "__complex__", "__reduce_ex__",
              "untyped_storage", "set_", "is_shared", "share_memory_", "new_tensor", "dim_order", "__dir__", "__setstate__",
-             "__reversed__")  # fmt: skip
+             "__reversed__", "new", "apply_", "map_", "map2_", "is_set_to")  # fmt: skip
     for name in names:
         setattr(Tensor, name, globals()[name])
     Tensor.type = element_type

@@ -2,6 +2,8 @@
 
 from flambeau._version import __version__
 
-cuda = None  # no CUDA kernels in this version
+cuda = hip = rocm = xpu = git_version = None  # no CUDA kernels in this version
+
+debug = False
 
 __all__ = ["__version__", "cuda"]

@@ -91,3 +91,26 @@ def test_classes_that_are_no_tensors_can_take_part():
 def test_modules_can_be_imported_by_name(name):
     code = f"import flambeau.{name} as m; import flambeau; assert flambeau.{name} is m"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_sizes_stay_sizes():
+    assert type((1,) + torch.Size([2])) is torch.Size and (1,) + torch.Size([2]) == (1, 2)
+    with pytest.raises(TypeError):
+        torch.Size([1]) + [2]
+
+
+def test_layers_shown_by_the_package():
+    x = torch.tensor([[-1.0, 2.0]])
+    assert torch.cosine_similarity(x, x).item() == pytest.approx(1) and torch.prelu(x, torch.tensor([0.5]))[0, 0] == -0.5
+    assert x.prelu(torch.tensor([0.5]))[0, 0] == -0.5 and torch.threshold(x, 0.0, 9.0)[0, 0] == 9
+    assert torch.pixel_shuffle(torch.ones(1, 4, 1, 1), 2).shape == (1, 1, 2, 2)
+    assert torch.hinge_embedding_loss(x, torch.ones(1, 2), reduction=1).item() == 0.5
+    assert torch.hinge_embedding_loss(x, torch.ones(1, 2), reduction=2).item() == 1.0
+    assert torch.alpha_dropout(x, 0.5, False) is x
+    assert torch.feature_dropout(torch.ones(1, 2, 3), 0.5, True).unique().tolist() in ([0, 2], [0], [2])
+
+
+def test_python_functions_on_elements():
+    x = torch.tensor([1, 2])
+    assert x.apply_(lambda v: v + 1).tolist() == [2, 3] and x.map_(torch.tensor([10]), lambda a, b: a * b).tolist() == [20, 30]
+    assert x.new([1.9]).tolist() == [1] and x.new(2, 3).shape == (2, 3) and x.is_set_to(x) and not x.is_set_to(x.clone())

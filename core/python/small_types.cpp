@@ -114,6 +114,11 @@ static PyObject* size_reduce(PyObject* self, PyObject*) {
   Object make(PyObject_GetAttrString(module.get(), "_size"));
   return make ? Py_BuildValue("O(O)", make.get(), plain.get()) : nullptr;
 }
+// Also with a plain tuple on the left, whose own addition would make a plain tuple.
+static PyObject* size_add(PyObject* a, PyObject* b) {
+  if (!PyTuple_Check(a) || !PyTuple_Check(b)) Py_RETURN_NOTIMPLEMENTED;
+  return as_size(PyTuple_Type.tp_as_sequence->sq_concat(a, b));
+}
 static PyObject* size_concat(PyObject* a, PyObject* b) { return as_size(PyTuple_Type.tp_as_sequence->sq_concat(a, b)); }
 static PyObject* size_repeat(PyObject* a, Py_ssize_t n) {
   PyObject* r = PyTuple_Type.tp_as_sequence->sq_repeat(a, n);
@@ -207,6 +212,9 @@ int add_small_types(PyObject* module) {
     if (PyModule_AddObjectRef(module, name_of(DType(i)), dtypes[i]) < 0) return -1;
   }
   size_sequence.sq_concat = size_concat;
+  static PyNumberMethods size_number;
+  size_number.nb_add = size_add;
+  SizeType.tp_as_number = &size_number;
   size_sequence.sq_repeat = size_repeat;
   size_mapping.mp_subscript = size_subscript;
   SizeType.tp_name = "torch.Size";

@@ -5,6 +5,7 @@ package fills the registry; `install(package, tensor_type)` attaches what is in 
 """
 
 from . import (  # noqa: F401  imported for what they register
+    alignment,
     arithmetic,
     conversions,
     creation,
