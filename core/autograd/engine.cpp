@@ -3,6 +3,7 @@
 #include <queue>
 #include <unordered_map>
 #include "autograd/levels.h"
+#include "base/parallel.h"
 #include "autograd/node.h"
 #include "dispatch/ops.h"
 #include "tensor/copy.h"
@@ -157,17 +158,21 @@ class Run {
     }
   }
 
+  // Other threads may run backward into the same leaf, or take its gradient away, whenever a kernel lets them run.
   void accumulate_leaf(const Tensor& t, Tensor grad) {
-    Tensor& held = extra(t.get()).grad;
+    OuterLock lock;
+    Tensor held = extra(t.get()).grad, sum;
     if (!held) {
-      if (options_.create_graph) held = std::move(grad);
-      else if (sole_owner(grad) && grad.contiguous() == t.contiguous() && dense(grad)) held = std::move(grad);
-      else held = detached(clone_data(grad));
+      if (options_.create_graph) sum = std::move(grad);
+      else if (sole_owner(grad) && grad.contiguous() == t.contiguous() && dense(grad)) sum = std::move(grad);
+      else sum = detached(clone_data(grad));
     } else if (options_.create_graph) {
-      held = ops::add(held, grad);
+      sum = ops::add(held, grad);
     } else {
       ops::add_(held, grad);  // keeps the identity of x.grad
+      return;
     }
+    extra(t.get()).grad = std::move(sum);
   }
 
   // Nodes from which a target can be reached. Iterative: graphs are deep.

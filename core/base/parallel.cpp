@@ -10,6 +10,7 @@
 #include <exception>
 #include <fstream>
 #include <mutex>
+#include <new>
 #include <string>
 #include <thread>
 
@@ -289,6 +290,29 @@ void set_num_threads(int count) {
 int thread_index() { return role.index; }
 bool in_parallel() { return role.depth > 0; }
 void set_region_hooks(RegionHooks hooks) { region_hooks = hooks; }
+
+namespace {
+// One for the whole process: what it guards is short, or runs on the one pool anyway.
+alignas(std::recursive_mutex) char outer_lock_room[sizeof(std::recursive_mutex)];
+std::recursive_mutex& outer_lock() {
+  static std::recursive_mutex* made = [] {
+    auto* m = new (outer_lock_room) std::recursive_mutex;
+    pthread_atfork(nullptr, nullptr, [] { new (outer_lock_room) std::recursive_mutex; });
+    return m;
+  }();
+  return *made;
+}
+}  // namespace
+
+OuterLock::OuterLock() {
+  std::recursive_mutex& m = outer_lock();
+  if (m.try_lock()) return;
+  RegionHooks hooks = region_hooks;
+  void* token = hooks.leave ? hooks.leave() : nullptr;
+  m.lock();
+  if (hooks.enter) hooks.enter(token);
+}
+OuterLock::~OuterLock() { outer_lock().unlock(); }
 
 void run_chunks(int64_t chunks, void (*body)(void* context, int64_t chunk), void* context) {
   int threads = num_threads();

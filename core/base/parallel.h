@@ -22,6 +22,15 @@ struct RegionHooks {
 };
 void set_region_hooks(RegionHooks hooks);
 
+// A lock that may be held across parallel regions: who waits for it has left the embedding language, so that its holder
+// can come back there. The same thread may take it again. A child of fork() finds it free.
+class OuterLock {
+ public:
+  OuterLock();
+  ~OuterLock();
+  OuterLock(const OuterLock&) = delete;
+};
+
 // f(begin, end) over pieces of [0, n), each of `grain` elements (the last may be shorter). One piece runs inline.
 template <class F>
 void parallel_for(int64_t n, int64_t grain, F&& f) {
