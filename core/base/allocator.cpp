@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -406,7 +407,14 @@ void* allocate(size_t bytes) {
 
 void deallocate(void* block, size_t bytes) noexcept {
   if (!block) return;
-  bytes_in_use.fetch_sub(std::max(round_up(bytes, kAlignment), kAlignment));
+  size_t size = std::max(round_up(bytes, kAlignment), kAlignment);
+  // What stands behind the end may be read with a whole vector, never written.
+  for (size_t i = bytes; i < size; i++)
+    if (static_cast<const char*>(block)[i]) {
+      std::fprintf(stderr, "flambeau: something was written %zu bytes behind a block of %zu\n", i - bytes, bytes);
+      std::abort();
+    }
+  bytes_in_use.fetch_sub(size);
   std::free(block);
 }
 

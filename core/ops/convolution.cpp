@@ -96,6 +96,10 @@ void check_operands(const char* name, const Tensor& x, const Tensor& w, const Va
          name, ": got input ", describe(x), " and weight ", describe(w), kDtypeHint);
   if (!bias.none() && bias.tensor->dtype != x.dtype())
     fail(ErrorKind::Runtime, "Input type (", cpp_name_of(x.dtype()), ") and bias type (", cpp_name_of(bias.tensor->dtype), ") should be the same");
+  for (const Dims* list : {&g.stride, &g.padding, &g.dilation})
+    for (int64_t v : *list)
+      if (v > INT32_MAX) fail(ErrorKind::Runtime, "integer out of range\n", name, ": expected numbers below 2**31; got ", text_of(*list));
+  if (g.groups > INT32_MAX) fail(ErrorKind::Runtime, "integer out of range\n", name, ": expected groups below 2**31; got ", g.groups);
   for (int64_t s : g.stride) if (s <= 0) fail(ErrorKind::Runtime, "non-positive stride is not supported");
   for (int64_t p : g.padding) if (p < 0) fail(ErrorKind::Runtime, "negative padding is not supported");
   for (int64_t d : g.dilation) if (d <= 0) fail(ErrorKind::Runtime, "dilation should be greater than zero");
@@ -168,6 +172,7 @@ void conv_transpose(Call& c, int n) {
   check_operands(name, x, w, c.args[2], g, n, true);
   Dims size{x.size(0), w.size(1) * g.groups};
   for (int i = 0; i < n; i++) {
+    if (extra[i] < 0) fail(ErrorKind::Runtime, "negative output_padding is not supported\n", name, ": got ", text_of(extra));
     if (extra[i] >= g.stride[i] && extra[i] >= g.dilation[i])
       fail(ErrorKind::Runtime, "output padding must be smaller than either stride or dilation, but got output_padding_", i, ": ", extra[i]);
     int64_t s = (x.size(i + 2) - 1) * g.stride[i] - 2 * g.padding[i] + g.dilation[i] * (w.size(i + 2) - 1) + extra[i] + 1;
@@ -184,6 +189,25 @@ void conv_transpose(Call& c, int n) {
   c.results[0] = single ? ops::squeeze(y, 0) : y;
 }
 
+// What the three maps need of their operands, whoever calls them: matching channels, and windows that lie in the input.
+void check_maps(const char* op, Ints x, Ints w, Ints y, const Geometry& g) {
+  size_t n = x.size() - 2;
+  bool good = x.size() >= 3 && n <= 3 && w.size() == x.size() && y.size() == x.size() && g.groups > 0;
+  for (Ints list : {Ints(g.stride), Ints(g.dilation)})
+    for (int64_t v : list) good = good && v > 0 && v <= INT32_MAX;
+  for (int64_t p : g.padding) good = good && p >= 0 && p <= INT32_MAX;
+  for (Ints list : {x, w, y})
+    for (int64_t v : list) good = good && v >= 0 && v < int64_t(1) << 31;
+  good = good && x[0] == y[0] && y[1] == w[0] && w[0] % g.groups == 0 && x[1] == w[1] * g.groups;
+  for (size_t i = 0; good && i < n; i++) {
+    int64_t room = x[i + 2] + 2 * g.padding[int(i)] - g.dilation[int(i)] * (w[i + 2] - 1) - 1;
+    good = y[i + 2] <= (room < 0 ? 0 : room / g.stride[int(i)] + 1);
+  }
+  if (!good)
+    fail(ErrorKind::Runtime, op, ": expected an input, a weight and a result that fit each other; got ", text_of(x), ", ", text_of(w),
+         " and ", text_of(y), ", stride ", text_of(g.stride), ", padding ", text_of(g.padding), ", dilation ", text_of(g.dilation), ", groups ", g.groups);
+}
+
 // Integers and bools convolve in float64, exactly for the sizes at hand.
 bool needs_float64(DType t) { return is_integral(t); }
 
@@ -195,8 +219,14 @@ void convolution_kernel(Call& c) {
   const Tensor &x = c.tensor(0), &w = c.tensor(1);
   int n = x.dim() - 2;
   if (n < 1) fail(ErrorKind::Runtime, "convolution: expected an input (n, c, ...); got ", describe(x));
+  if (w.dim() != x.dim()) fail(ErrorKind::Runtime, "convolution: expected a weight (o, c, ...); got ", describe(w), " for ", describe(x));
   Geometry g = geometry(c.args, 3, n);
+  for (int64_t s : g.stride) if (s <= 0) fail(ErrorKind::Runtime, "non-positive stride is not supported\nconvolution: got ", text_of(g.stride));
   Dims size = output_size(x, w, g.stride, g.padding, g.dilation);
+  check_maps("convolution", x.sizes(), w.sizes(), size, g);
+  if (x.dtype() != w.dtype() || (!c.args[2].none() && (c.tensor(2).dtype() != x.dtype() || c.tensor(2).numel() != w.size(0))))
+    fail(ErrorKind::Runtime, "convolution: expected operands of one type and a bias for each output channel; got ", describe(x), ", ",
+         describe(w), " and ", describe(c.args[2]));
   if (is_complex_pair(x)) {
     Tensor y = complex_by_parts(x, w, [&](const Tensor& a, const Tensor& b) {
       return ops::convolution_kernel(a, b, Value(), g.stride, g.padding, g.dilation, g.groups);
@@ -230,6 +260,8 @@ void convolution_input_grad(Call& c) {
   int n = dy.dim() - 2;
   if (n < 1) fail(ErrorKind::Runtime, "convolution: expected a cotangent (n, o, ...); got ", describe(dy));
   Geometry g = geometry(c.args, 3, n);
+  check_maps("convolution_input_grad", size, w.sizes(), dy.sizes(), g);
+  if (dy.dtype() != w.dtype()) fail(ErrorKind::Runtime, "convolution_input_grad: expected one type; got ", describe(dy), " and ", describe(w));
   if (is_complex_pair(dy)) {
     c.results[0] = complex_by_parts(dy, w, [&](const Tensor& a, const Tensor& b) {
       return ops::convolution_input_grad(a, b, size, g.stride, g.padding, g.dilation, g.groups);
@@ -255,6 +287,8 @@ void convolution_weight_grad(Call& c) {
   int n = dy.dim() - 2;
   if (n < 1) fail(ErrorKind::Runtime, "convolution: expected a cotangent (n, o, ...); got ", describe(dy));
   Geometry g = geometry(c.args, 3, n);
+  check_maps("convolution_weight_grad", x.sizes(), size, dy.sizes(), g);
+  if (dy.dtype() != x.dtype()) fail(ErrorKind::Runtime, "convolution_weight_grad: expected one type; got ", describe(dy), " and ", describe(x));
   if (is_complex_pair(dy)) {
     c.results[0] = complex_by_parts(dy, x, [&](const Tensor& a, const Tensor& b) {
       return ops::convolution_weight_grad(a, b, size, g.stride, g.padding, g.dilation, g.groups);

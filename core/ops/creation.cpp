@@ -299,7 +299,9 @@ void arange(Call& c) {
          first, ", ", last, ", ", by);
   if (integers) {
     int64_t a = start.as_int(), b = end.as_int(), s = step.as_int(), sign = s > 0 ? 1 : -1;
-    Tensor& out = result(c, 0, Dims{(b - a + s - sign) / s}, dtype);
+    __int128 count = (__int128(b) - a + s - sign) / s;
+    if (count > INT64_MAX) fail(ErrorKind::Runtime, "invalid size, possible overflow?\narange: expected fewer elements; got ", a, " to ", b);
+    Tensor& out = result(c, 0, Dims{int64_t(count)}, dtype);
     fill_by_position(out, [=](int64_t i) { return a + s * i; });
     return;
   }

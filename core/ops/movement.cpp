@@ -44,24 +44,44 @@ Tensor part(const Tensor& t, int dim, int64_t start, int64_t length, int64_t ste
   return make_view(t, sizes, strides, offset);
 }
 
+// Shifts of either sign, also the least number of all, as a step from 0 on.
+int64_t forward_shift(int64_t shift, int64_t n, int sign) {
+  int64_t step = shift % n * sign;
+  return step < 0 ? step + n : step;
+}
+
+// What rows that undo a view check before they write: the cotangent has the shape of the view.
+void expect_shape(const Call& c, const Tensor& g, Ints sizes) {
+  if (!equal(g.sizes(), sizes))
+    fail(ErrorKind::Runtime, c.primitive.name, ": expected a cotangent of shape ", shape_text(sizes), "; got ", describe(g));
+}
+
+// The extents that such rows are given, and the dimension among them.
+int dim_among(const Call& c, Ints sizes, int64_t dim) {
+  if (sizes.empty()) fail(ErrorKind::Runtime, c.primitive.name, ": expected extents of at least one dimension; got ()");
+  return wrap_dim(dim, int(sizes.size()));
+}
+
 void roll_by(Call& c, int sign) {
   const Tensor& t = c.tensor(0);
   Ints shifts = c.args[1].as_ints(), dims = c.args[2].as_ints();
   if (shifts.empty()) fail(ErrorKind::Runtime, "`shifts` required");
+  if (shifts.size() != dims.size() && !(dims.empty() && shifts.size() == 1))
+    fail(ErrorKind::Runtime, "shifts and dimensions must align. shifts: ", shifts.size(), ", dims:", dims.size());
+  for (int64_t d : dims) wrap_dim(d, t.dim());
   Tensor& out = result(c, 0, t.sizes(), t.dtype());
   if (!t.numel()) return;
+  if (t.dim() == 0) return copy_into(out, t);
   Tensor from = contiguous(t);
   if (dims.empty() && shifts.size() == 1) {
-    int64_t n = t.numel(), shift = ((sign * shifts[0]) % n + n) % n, item = int64_t(item_size(t.dtype()));
+    int64_t n = t.numel(), shift = forward_shift(shifts[0], n, sign), item = int64_t(item_size(t.dtype()));
     copies().copy_rows(out.data() + shift * item, 0, from.data(), 0, (n - shift) * item, 1);
     copies().copy_rows(out.data(), 0, from.data() + (n - shift) * item, 0, shift * item, 1);
     return;
   }
-  if (shifts.size() != dims.size())
-    fail(ErrorKind::Runtime, "shifts and dimensions must align. shifts: ", shifts.size(), ", dims:", dims.size());
   for (size_t i = 0; i < dims.size(); i++) {
     int dim = wrap_dim(dims[i], t.dim());
-    int64_t n = t.size(dim), shift = ((sign * shifts[i]) % n + n) % n;
+    int64_t n = t.size(dim), shift = forward_shift(shifts[i], n, sign);
     Tensor to = i + 1 == dims.size() ? out : empty(t.sizes(), t.dtype());
     copy_into(part(to, dim, shift, n - shift), part(from, dim, 0, n - shift));
     copy_into(part(to, dim, 0, shift), part(from, dim, n - shift, shift));
@@ -256,7 +276,7 @@ void pad_constant(Call& c) {
   Tensor from = t;
   for (size_t i = 0; i < pad.size() / 2; i++) {
     int d = t.dim() - 1 - int(i);
-    sizes[d] += pad[2 * i] + pad[2 * i + 1];
+    sizes[d] = plus(plus(sizes[d], pad[2 * i]), pad[2 * i + 1]);
     if (sizes[d] < 0)
       fail(ErrorKind::Runtime, "The input size ", t.size(d), ", plus negative padding ", pad[2 * i], " and ", pad[2 * i + 1],
            " resulted in a negative output size, which is invalid. Check dimension ", d, " of your input.");
@@ -297,10 +317,15 @@ void sum_to_size(Call& c) {
 void select_backward(Call& c) {
   const Tensor& g = c.tensor(0);
   Ints sizes = c.args[1].as_ints();
-  int dim = wrap_dim(c.args[2].as_int(), int(sizes.size()));
-  int64_t index = c.args[3].as_int();
+  int dim = dim_among(c, sizes, c.args[2].as_int());
+  int64_t index = c.args[3].as_int(), n = sizes[size_t(dim)];
+  if (index < -n || index >= n)
+    fail(ErrorKind::Index, c.primitive.name, ": expected an index into ", n, " elements; got ", index);
+  Dims one(sizes);
+  one.erase(dim);
+  expect_shape(c, g, one);
   c.results[0] = zeros(sizes, g.dtype());
-  Tensor to = part(c.results[0], dim, index < 0 ? index + sizes[size_t(dim)] : index, 1);
+  Tensor to = part(c.results[0], dim, index < 0 ? index + n : index, 1);
   Dims s(to.sizes()), st(to.strides());
   s.erase(dim);
   st.erase(dim);
@@ -310,20 +335,32 @@ void select_backward(Call& c) {
 void slice_backward(Call& c) {
   const Tensor& g = c.tensor(0);
   Ints sizes = c.args[1].as_ints();
-  int dim = wrap_dim(c.args[2].as_int(), int(sizes.size()));
-  int64_t n = sizes[size_t(dim)], start = c.args[3].int_or(0);
+  int dim = dim_among(c, sizes, c.args[2].as_int());
+  int64_t n = sizes[size_t(dim)], start = c.args[3].int_or(0), end = c.args[4].int_or(n), step = c.args[5].int_or(1);
+  if (step <= 0) fail(ErrorKind::Value, "step must be greater than zero\n", c.primitive.name, ": got ", step);
   start = std::clamp<int64_t>(start < 0 ? start + n : start, 0, n);
+  end = std::clamp<int64_t>(end < 0 ? end + n : end, start, n);
+  Dims slice(sizes);
+  slice[dim] = end > start ? (end - start - 1) / step + 1 : 0;
+  expect_shape(c, g, slice);
   c.results[0] = zeros(sizes, g.dtype());
-  copy_into(part(c.results[0], dim, start, g.size(dim), c.args[5].int_or(1)), g);
+  copy_into(part(c.results[0], dim, start, g.size(dim), g.size(dim) > 1 ? step : 1), g);
 }
 
 void narrow_backward(Call& c) {
   const Tensor& g = c.tensor(0);
   Ints sizes = c.args[1].as_ints();
-  int dim = wrap_dim(c.args[2].as_int(), int(sizes.size()));
-  int64_t start = c.args[3].as_int();
+  int dim = dim_among(c, sizes, c.args[2].as_int());
+  int64_t n = sizes[size_t(dim)], start = c.args[3].as_int(), length = c.args[4].as_int();
+  if (start < -n || start > n) fail(ErrorKind::Index, c.primitive.name, ": expected a start within ", n, " elements; got ", start);
+  if (start < 0) start += n;
+  if (length < 0 || length > n - start)
+    fail(ErrorKind::Runtime, c.primitive.name, ": expected at most ", n - start, " elements; got ", length);
+  Dims some(sizes);
+  some[dim] = length;
+  expect_shape(c, g, some);
   c.results[0] = zeros(sizes, g.dtype());
-  copy_into(part(c.results[0], dim, start < 0 ? start + sizes[size_t(dim)] : start, g.size(dim)), g);
+  copy_into(part(c.results[0], dim, start, length), g);
 }
 
 void diagonal_backward(Call& c) {
@@ -336,8 +373,15 @@ void diagonal_backward(Call& c) {
 
 void unfold_backward(Call& c) {
   const Tensor& g = c.tensor(0);
-  int dim = wrap_dim(c.args[2].as_int(), int(c.args[1].as_ints().size()));
-  int64_t window = c.args[3].as_int(), step = c.args[4].as_int();
+  Ints sizes = c.args[1].as_ints();
+  int dim = wrap_dim(c.args[2].as_int(), int(sizes.size()));
+  int64_t window = c.args[3].as_int(), step = c.args[4].as_int(), n = sizes.empty() ? 1 : sizes[size_t(dim)];
+  if (window < 0 || window > n || step <= 0)
+    fail(ErrorKind::Runtime, c.primitive.name, ": expected windows of at most ", n, " and a positive step; got ", window, " and ", step);
+  Dims windows(sizes);
+  if (!sizes.empty()) windows[dim] = (n - window) / step + 1;
+  windows.push_back(window);
+  expect_shape(c, g, windows);
   Tensor whole = zeros(c.args[1].as_ints(), g.dtype());
   int last = g.dim() - 1;
   for (int64_t k = 0; k < window; k++) {  // element k of every window: no two overlap
@@ -368,10 +412,16 @@ void as_strided_backward(Call& c) {
   Tensor g = contiguous(c.tensor(0));
   Ints input_sizes = c.args[1].as_ints(), input_strides = c.args[2].as_ints(), strides = c.args[3].as_ints();
   int64_t offset = c.args[4].as_int(), last = 0;
-  for (size_t i = 0; i < input_sizes.size(); i++) last += std::max<int64_t>(0, input_sizes[i] - 1) * input_strides[i];
+  bool good = input_sizes.size() == input_strides.size() && int(strides.size()) == g.dim() && offset >= 0;
+  for (Ints list : {input_sizes, input_strides, strides})
+    for (int64_t v : list) good = good && v >= 0;
+  if (!good)
+    fail(ErrorKind::Runtime, c.primitive.name, ": expected a stride for each extent, none negative; got ", text_of(input_sizes), ", ",
+         text_of(input_strides), ", ", text_of(strides), " at ", offset, " for ", describe(g));
+  for (size_t i = 0; i < input_sizes.size(); i++) last = plus(last, times(std::max<int64_t>(0, input_sizes[i] - 1), input_strides[i]));
   int64_t reach = offset;
-  for (int i = 0; i < g.dim(); i++) reach += std::max<int64_t>(0, g.size(i) - 1) * strides[size_t(i)];
-  Dims flat{std::max(last, reach) + 1};
+  for (int i = 0; i < g.dim(); i++) reach = plus(reach, times(std::max<int64_t>(0, g.size(i) - 1), strides[size_t(i)]));
+  Dims flat{plus(std::max(last, reach), 1)};
   Tensor storage = zeros(flat, g.dtype());
   Tensor region = make_view(storage, g.sizes(), strides, offset);
   if (!may_self_overlap(region)) {

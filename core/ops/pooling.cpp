@@ -33,6 +33,10 @@ Window window_of(const std::string& op, int n, const Value& size, const Value& s
   w.padding = spread(padding, n, op, "padding");
   w.dilation = dilation.none() ? Dims(n, 1) : spread(dilation, n, op, "dilation");
   w.ceil = ceil;
+  for (const Dims* list : {&w.size, &w.stride, &w.padding, &w.dilation})
+    for (int64_t v : *list)
+      if (v > INT32_MAX)
+        fail(ErrorKind::Runtime, "integer out of range\n", op, ": expected numbers below 2**31; got ", shape_text(*list));
   for (int i = 0; i < n; i++) {
     if (w.size[i] <= 0)
       fail(ErrorKind::Runtime, op, "() kernel_size must be greater than zero, but got ", w.size[i], "\n", op,
@@ -225,6 +229,15 @@ void check_positions(const Tensor& x, const Tensor& indices, const char* op) {
          describe(indices));
 }
 
+// `t` and sizes of what it was pooled from, or will be spread over: as many dimensions, of which the last n may differ.
+void check_spatial(const char* op, const Tensor& t, Ints size, int64_t n) {
+  bool good = n >= 1 && n <= 3 && int(size.size()) == t.dim() && t.dim() >= n;
+  for (int d = 0; good && d < t.dim(); d++) good = size[size_t(d)] >= 0 && (d >= t.dim() - n || t.size(d) == size[size_t(d)]);
+  if (!good)
+    fail(ErrorKind::Runtime, op, ": expected extents that agree but for the last ", n, "; got ", describe(t), " and ",
+         shape_text(size));
+}
+
 // ---- adaptive windows ----
 
 Dims adaptive_size(const std::string& op, const Tensor& t, const Value& size, int n, bool channels_too) {
@@ -329,6 +342,7 @@ void max_pool_backward(Call& c) {
   Ints size = c.args[2].as_ints();
   int n = int(c.args[3].as_int());
   check_positions(g, at, "max_pool_backward");
+  check_spatial("max_pool_backward", g, size, c.args[3].as_int());
   Tensor indices = contiguous(at);
   mapped(c, size, "max_pool_backward", [&](const Tensor& x, const Tensor& y) {
     kernel().max_pool_backward[wide(x)](x.data(), indices.data_as<int64_t>(), y.data(), planes_of(size, n),
@@ -339,9 +353,8 @@ void max_pool_backward(Call& c) {
 void max_pool_gather(Call& c) {
   const Tensor &t = c.tensor(0), &at = c.tensor(1);
   int n = int(c.args[2].as_int());
-  if (at.dim() != t.dim() || !equal(at.sizes().first(size_t(t.dim() - n)), t.sizes().first(size_t(t.dim() - n))))
-    fail(ErrorKind::Runtime, "max_pool_gather: expected positions with the planes of the input; got ", describe(t),
-         " and ", describe(at));
+  check_spatial("max_pool_gather", t, at.sizes(), c.args[2].as_int());
+  if (at.dtype() != DType::Int64) fail(ErrorKind::Runtime, "max_pool_gather: expected int64 positions; got ", describe(at));
   Tensor indices = contiguous(at);
   mapped(c, at.sizes(), "max_pool_gather", [&](const Tensor& x, const Tensor& y) {
     kernel().max_unpool_backward[wide(x)](x.data(), indices.data_as<int64_t>(), y.data(), planes_of(t.sizes(), n),
@@ -354,6 +367,7 @@ void max_unpool(Call& c) {
   Ints size = c.args[2].as_ints();
   int n = int(c.args[3].as_int());
   check_positions(t, at, "max_unpool");
+  check_spatial("max_unpool", t, size, c.args[3].as_int());
   Tensor indices = contiguous(at);
   mapped(c, size, "max_unpool", [&](const Tensor& x, const Tensor& y) {
     int64_t elements = product(size.last(size_t(n)));
@@ -399,6 +413,9 @@ void avg_pool_backward(Call& c) {
   Ints size = c.args[1].as_ints();
   Window w = plain_window(c.args + 2);
   Ints from = c.tensor(0).sizes();
+  check_spatial("avg_pool_backward", c.tensor(0), size, w.size.size());
+  if (!equal(output_size("avg_pool_backward", size, w), from))
+    fail(ErrorKind::Runtime, "avg_pool_backward: expected a cotangent for windows over ", shape_text(size), "; got ", shape_text(from));
   mapped(c, size, "avg_pool2d", [&](const Tensor& x, const Tensor& y) {
     kernel().avg_pool_backward[wide(x)](x.data(), y.data(), shape_of(size, from, w), c.args[6].as_bool(),
                                         c.args[7].as_int());
@@ -418,6 +435,9 @@ void adaptive_avg_pool_kernel(Call& c) {
 void adaptive_avg_pool_backward(Call& c) {
   Ints size = c.args[1].as_ints(), from = c.tensor(0).sizes();
   int n = int(c.args[2].as_ints().size());
+  check_spatial("adaptive_avg_pool_backward", c.tensor(0), size, n);
+  if (!equal(from.last(size_t(n)), c.args[2].as_ints()))
+    fail(ErrorKind::Runtime, "adaptive_avg_pool_backward: expected a cotangent of ", shape_text(c.args[2].as_ints()), "; got ", shape_text(from));
   mapped(c, size, "adaptive_avg_pool2d", [&](const Tensor& x, const Tensor& y) {
     kernel().adaptive_avg_pool_backward[wide(x)](x.data(), y.data(), extents(size, from, n));
   });

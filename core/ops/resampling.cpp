@@ -97,7 +97,7 @@ Padding padding_of(Ints sizes, Ints padding) {
     p.size.push_back(sizes[size_t(dim)]);
     p.before.push_back(padding[size_t(2 * pair)]);
     p.after.push_back(padding[size_t(2 * pair + 1)]);
-    p.out[dim] += p.before[i] + p.after[i];
+    p.out[dim] = plus(plus(p.out[dim], p.before[i]), p.after[i]);
   }
   return p;
 }
@@ -147,9 +147,18 @@ int64_t batch_of(const Tensor& t, const Padding& p) {
 
 namespace entries {
 
+static void check_options(const Value* options, size_t n) {
+  int64_t mode = options[1].as_int();
+  if (mode < 0 || mode > int64_t(Interpolation::Cubic) || n > 3 || (options[0].kind == Kind::Doubles && options[0].count != n))
+    fail(ErrorKind::Runtime, "resample: expected at most three sizes, a scale for each, a known mode; got mode ", mode);
+}
+
 void resample(Call& c) {
   const Tensor& t = c.tensor(0);
   Ints size = c.args[1].as_ints();
+  check_options(c.args + 2, size.size());
+  for (int i = std::max(0, t.dim() - int(size.size())); i < t.dim(); i++)
+    if (t.size(i) == 0) fail(ErrorKind::Runtime, "resample: expected planes that are not empty; got ", describe(t));
   if (t.dim() <= int(size.size()))
     fail(ErrorKind::Runtime, "resample: expected an input with more dimensions than size ", shape_text(size), "; got ",
          describe(t));
@@ -176,6 +185,14 @@ void resample(Call& c) {
 void resample_backward(Call& c) {
   const Tensor& g = c.tensor(0);
   Ints sizes = c.args[1].as_ints(), size = c.args[2].as_ints();
+  Dims expected(sizes);
+  bool good = sizes.size() > size.size() && !size.empty() && size.size() <= 3;
+  for (size_t i = 0; good && i < size.size(); i++) expected[int(sizes.size() - size.size() + i)] = size[i];
+  for (size_t i = 0; good && i < sizes.size(); i++) good = sizes[i] >= 0 && (i < sizes.size() - size.size() || sizes[i] > 0);
+  if (!good || !equal(expected, g.sizes()))
+    fail(ErrorKind::Runtime, "resample_backward: expected a cotangent of the result's shape; got ", describe(g), " for ",
+         shape_text(sizes), " resampled to ", shape_text(size));
+  check_options(c.args + 3, size.size());
   Tensor x = computable(g, "upsample");
   Tensor& y = result(c, 0, sizes, g.dtype());
   if (!y.numel()) return;
@@ -202,6 +219,8 @@ void pad_borders(Call& c) {
   const Tensor& t = c.tensor(0);
   Ints padding = c.args[1].as_ints();
   PadMode mode = PadMode(c.args[2].as_int());
+  if (c.args[2].as_int() < 0 || c.args[2].as_int() > int64_t(PadMode::Circular))
+    fail(ErrorKind::Runtime, "pad: expected a known mode; got ", c.args[2].as_int());
   if (padding.size() % 2 || int(padding.size()) / 2 > t.dim() || padding.size() > 6)
     fail(ErrorKind::Runtime, "pad: expected (left, right) for at most three of the last dimensions; got ",
          shape_text(padding), " for ", describe(t));
@@ -218,7 +237,14 @@ void pad_borders_backward(Call& c) {
   const Tensor& g = c.tensor(0);
   Ints sizes = c.args[1].as_ints();
   PadMode mode = PadMode(c.args[3].as_int());
-  Padding p = padding_of(sizes, c.args[2].as_ints());
+  Ints padding = c.args[2].as_ints();
+  if (padding.size() % 2 || padding.size() / 2 > sizes.size() || padding.size() > 6 || c.args[3].as_int() < 0 ||
+      c.args[3].as_int() > int64_t(PadMode::Circular))
+    fail(ErrorKind::Runtime, "pad_borders_backward: expected (left, right) for at most three dimensions; got ", shape_text(padding),
+         " for ", shape_text(sizes));
+  Padding p = padding_of(sizes, padding);
+  if (!equal(p.out, g.sizes()))
+    fail(ErrorKind::Runtime, "pad_borders_backward: expected a cotangent of shape ", shape_text(p.out), "; got ", describe(g));
   Tensor& y = result(c, 0, sizes, g.dtype());
   if (!y.numel()) return;
   auto transposed = [&](const Tensor& from) {

@@ -32,6 +32,7 @@ Dims inferred_size(Ints size, int64_t numel) {
   Dims result(size);
   int64_t known = 1;
   int unknown = -1;
+  bool fits = true, none = false;
   for (int i = 0; i < result.size(); i++) {
     if (result[i] == -1) {
       if (unknown >= 0) fail(ErrorKind::Runtime, "only one dimension can be inferred");
@@ -39,13 +40,16 @@ Dims inferred_size(Ints size, int64_t numel) {
     } else if (result[i] < 0) {
       fail(ErrorKind::Runtime, "invalid shape dimension ", result[i], " at index ", i, " of shape ", text_of(size));
     } else {
-      known *= result[i];
+      fits = !__builtin_mul_overflow(known, result[i], &known) && fits;
+      none = none || result[i] == 0;
     }
   }
+  if (none) known = 0;
+  else if (!fits) known = -1;  // more than any tensor has
   if (unknown >= 0 && known == 0)
     fail(ErrorKind::Runtime, "cannot reshape tensor of 0 elements into shape ", text_of(size),
          " because the unspecified dimension size -1 can be any value and is ambiguous");
-  if (unknown >= 0 && numel % known == 0) result[unknown] = numel / known;
+  if (unknown >= 0 && known > 0 && numel % known == 0) result[unknown] = numel / known;
   else if (unknown >= 0 || known != numel)
     fail(ErrorKind::Runtime, "shape '", text_of(size), "' is invalid for input of size ", numel);
   return result;
@@ -124,16 +128,18 @@ void exchange(Call& c, int a, int b) {
 }
 
 void check_in_storage(const Tensor& t, Ints sizes, Ints strides, int64_t offset) {
-  int64_t last = offset, n = 1;
+  int64_t last = offset;
+  bool none = false;
   for (size_t i = 0; i < sizes.size(); i++) {
     if (sizes[i] < 0) fail(ErrorKind::Runtime, "as_strided: Negative sizes are not supported");
     if (strides[i] < 0)
       fail(ErrorKind::Runtime, "as_strided: Negative strides are not supported at the moment, got strides: ", text_of(strides));
-    n *= sizes[i];
-    last += (sizes[i] - 1) * strides[i];
+    none = none || sizes[i] == 0;
   }
+  if (none) return;
+  for (size_t i = 0; i < sizes.size(); i++) last = plus(last, times(sizes[i] - 1, strides[i]));
   int64_t item = int64_t(item_size(t.dtype()));
-  if (n && (last + 1) * item > int64_t(t.storage()->bytes))
+  if (times(plus(last, 1), item) > int64_t(t.storage()->bytes))
     fail(ErrorKind::Runtime, "setStorage: sizes ", text_of(sizes), ", strides ", text_of(strides), ", storage offset ",
          offset, ", and itemsize ", item, " requiring a storage size of ", (last + 1) * item,
          " are out of bounds for storage of size ", t.storage()->bytes);
@@ -226,8 +232,8 @@ void slice(Call& c) {
   end = std::clamp<int64_t>(end < 0 ? end + n : end, start, n);
   Dims sizes(t.sizes()), strides(t.strides());
   int64_t offset = start * strides[dim];
-  sizes[dim] = (end - start + step - 1) / step;
-  strides[dim] *= step;
+  sizes[dim] = end > start ? (end - start - 1) / step + 1 : 0;
+  strides[dim] = int64_t(uint64_t(strides[dim]) * uint64_t(step));  // beyond 64 bits only where no second step is taken
   give(c, sizes, strides, offset);
 }
 
@@ -240,7 +246,7 @@ void narrow(Call& c) {
   if (start < -n || start > n)
     fail(ErrorKind::Index, "Dimension out of range (expected to be in range of [", -n, ", ", n, "], but got ", start, ")");
   if (start < 0) start += n;
-  if (start + length > n)
+  if (length > n - start)
     fail(ErrorKind::Runtime, "start (", start, ") + length (", length, ") exceeds dimension size (", n, ").");
   Dims sizes(t.sizes());
   sizes[dim] = length;
@@ -299,7 +305,7 @@ void unfold(Call& c) {
   int64_t inner = t.dim() ? strides[dim] : 1;
   if (t.dim()) {
     sizes[dim] = (n - size) / step + 1;
-    strides[dim] *= step;
+    strides[dim] = int64_t(uint64_t(strides[dim]) * uint64_t(step));
   }
   sizes.push_back(size);
   strides.push_back(inner);

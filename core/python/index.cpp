@@ -76,6 +76,7 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
         raise(PyExc_IndexError, str("index ", at, " is out of bounds for dimension ", i, " with size ", t.size(dim)));
       t = ops::select(t, dim, at);
     } else if (PySlice_Check(o)) {
+      if (dim >= t.dim()) raise(PyExc_IndexError, str("too many indices for tensor of dimension ", rank));  // after a mask
       Py_ssize_t n = Py_ssize_t(t.size(dim)), start, stop, step;
       auto* s = reinterpret_cast<PySliceObject*>(o);
       if (s->start == Py_None && s->stop == Py_None && s->step == Py_None) {
@@ -112,12 +113,14 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
       }
       int extra_dims = mask ? index.dim() : 1;
       if (mask) {
+        if (dim + extra_dims > t.dim()) raise(PyExc_IndexError, str("too many indices for tensor of dimension ", t.dim()));
         for (int d = 0; d < extra_dims; d++)
           if (index.size(d) != t.size(dim + d))
             raise(PyExc_IndexError, str("The shape of the mask ", text_of(index.sizes()), " at index ", d, " does not match the shape of the indexed tensor ",
                                         text_of(t.sizes()), " at index ", dim + d));
         put(as_type(index, DType::Bool), extra_dims);
       } else {
+        if (dim >= t.dim()) raise(PyExc_IndexError, str("too many indices for tensor of dimension ", rank));
         put(as_type(index, DType::Int64));
       }
     } else {

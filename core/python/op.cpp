@@ -144,7 +144,9 @@ Value read(const Primitive& p, int i, PyObject* o, Room& room) {
         PyErr_Clear();
         wrong_type(p, i, "int", o);
       }
-      return Value(int64_t(PyLong_AsLongLong(number.get())));
+      int64_t v = PyLong_AsLongLong(number.get());
+      if (v == -1 && PyErr_Occurred()) throw PythonError();
+      return Value(v);
     }
     case ParamType::Float: {
       Value v = number_of(o, room.complex[i]);
@@ -183,7 +185,8 @@ Value read(const Primitive& p, int i, PyObject* o, Room& room) {
         text = PyUnicode_AsUTF8AndSize(o, &n);
       } else if (PyObject_HasAttrString(o, "name")) {  // memory formats and layouts
         Object name(PyObject_GetAttrString(o, "name"));
-        text = PyUnicode_AsUTF8AndSize(name.get(), &n);
+        if (name && PyUnicode_Check(name.get())) text = PyUnicode_AsUTF8AndSize(name.get(), &n);
+        PyErr_Clear();
       }
       if (!text) wrong_type(p, i, "str", o);
       return Value(std::string_view(text, size_t(n)));
@@ -441,8 +444,14 @@ PyObject* op_call(PyObject* self, PyObject* const* args, size_t flags, PyObject*
       if (!fits) return PyObject_Vectorcall(op->otherwise, args, size_t(count), names);
     }
     if (op->in_place) {
+      PyObject* target = count ? args[0] : nullptr;
+      for (Py_ssize_t n = 0; !target; n++)
+        if (find_param(p, PyTuple_GET_ITEM(names, n)) == 0) target = args[n];
+      if (!values[0].is_tensor() || !is_tensor(target))
+        raise(PyExc_TypeError, str(p.name, "_(): argument '", p.params[0].name, "' (position 1) must be Tensor, not ", Py_TYPE(target)->tp_name));
+      if (options.out) raise(PyExc_TypeError, str(p.name, "_() got an unexpected keyword argument 'out'"));
       call_in_place(p, values);
-      return Py_NewRef(args[0]);
+      return Py_NewRef(target);
     }
     Tensor results[kMaxResults];
     if (options.out) {

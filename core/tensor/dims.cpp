@@ -8,9 +8,26 @@ Dims contiguous_strides(Ints sizes) {
   int64_t step = 1;
   for (int i = int(sizes.size()) - 1; i >= 0; i--) {
     strides[i] = step;
-    step *= std::max<int64_t>(sizes[i], 1);
+    // Beyond 64 bits only where there are no elements, or an error follows.
+    step = int64_t(uint64_t(step) * uint64_t(std::max<int64_t>(sizes[i], 1)));
   }
   return strides;
+}
+
+void overflowed(const char* what, int64_t a, int64_t b) {
+  fail(ErrorKind::Runtime, "integer out of range: the ", what, " of ", a, " and ", b, " does not fit 64 bits");
+}
+
+int64_t count_of(Ints sizes) {
+  int64_t n = 1;
+  bool fits = true, none = false;
+  for (int64_t s : sizes) {
+    fits = !__builtin_mul_overflow(n, s, &n) && fits;
+    none = none || s == 0;
+  }
+  if (none) return 0;
+  if (!fits) fail(ErrorKind::Runtime, "numel: integer multiplication overflow\nexpected fewer elements; got ", shape_text(sizes));
+  return n;
 }
 
 static std::string joined(Ints list, char open, char close) {

@@ -113,6 +113,19 @@ inline int64_t product(Ints sizes) {
   for (int64_t s : sizes) n *= s;
   return n;
 }
+// For numbers that users give: extents, steps, paddings. RuntimeError where the result does not fit.
+[[noreturn]] void overflowed(const char* what, int64_t a, int64_t b);
+inline int64_t plus(int64_t a, int64_t b) {
+  int64_t r;
+  if (__builtin_add_overflow(a, b, &r)) [[unlikely]] overflowed("sum", a, b);
+  return r;
+}
+inline int64_t times(int64_t a, int64_t b) {
+  int64_t r;
+  if (__builtin_mul_overflow(a, b, &r)) [[unlikely]] overflowed("product", a, b);
+  return r;
+}
+int64_t count_of(Ints sizes);          // product() for sizes that may be too large to count: a RuntimeError then
 inline bool equal(Ints a, Ints b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
 
 Dims contiguous_strides(Ints sizes);

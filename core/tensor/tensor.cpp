@@ -13,7 +13,12 @@ void (*free_hooks)(GradHooks*) = nullptr;
 static Storage* new_storage() { return new (allocate(sizeof(Storage))) Storage; }
 
 // Small storages hold header and bytes in one block.
-constexpr size_t kHeader = (sizeof(Storage) + kAlignment - 1) / kAlignment * kAlignment, kJoined = 4096;
+constexpr size_t kHeader = (sizeof(Storage) + kAlignment - 1) / kAlignment * kAlignment;
+#if defined(__SANITIZE_ADDRESS__)
+constexpr size_t kJoined = 0;  // the sanitizer sees what is written before a block, not what hits its own header
+#else
+constexpr size_t kJoined = 4096;
+#endif
 
 Ref<Storage> make_storage(size_t bytes) {
   if (bytes <= kJoined) {
@@ -63,7 +68,7 @@ static bool geometry_contiguous(Ints sizes, Ints strides) {
     if (sizes[i] == 0) return true;
     if (sizes[i] != 1) {
       if (strides[i] != expected) return false;
-      expected *= sizes[i];
+      expected = int64_t(uint64_t(expected) * uint64_t(sizes[i]));
     }
   }
   return true;
@@ -83,7 +88,7 @@ void set_geometry(TensorBody* t, Ints sizes, Ints strides) {
   room_for_dims(t, int(sizes.size()));
   std::copy(held_sizes.begin(), held_sizes.end(), t->sizes);
   std::copy(held_strides.begin(), held_strides.end(), t->sizes + t->dim);
-  t->numel = product(held_sizes);
+  t->numel = count_of(held_sizes);
   t->contiguous = geometry_contiguous(held_sizes, held_strides);
 }
 
@@ -93,17 +98,18 @@ static void first_geometry(TensorBody* t, Ints sizes, Ints strides) {
   int dim = int(sizes.size());
   int64_t* out = room_for_dims(t, dim);
   int64_t n = 1, expected = 1;
-  bool in_order = true;
+  bool in_order = true, fits = true;
   for (int i = dim - 1; i >= 0; i--) {
     int64_t size = sizes[size_t(i)], stride = strides[size_t(i)];
     out[i] = size;
     out[i + dim] = stride;
-    n *= size;
+    fits = !__builtin_mul_overflow(n, size, &n) && fits;
     if (size != 1) {
       in_order = in_order && stride == expected;
-      expected *= size;
+      expected = int64_t(uint64_t(expected) * uint64_t(size));
     }
   }
+  if (!fits) [[unlikely]] n = count_of(sizes);  // for its error, or zero elements with huge extents
   t->numel = n;
   t->contiguous = in_order || n == 0;
 }
@@ -132,7 +138,7 @@ Tensor empty(Ints sizes, DType dtype) {
   for (int i = dim - 1; i >= 0; i--) {
     out[i] = sizes[size_t(i)];
     out[i + dim] = step;
-    step *= std::max<int64_t>(sizes[size_t(i)], 1);
+    step = int64_t(uint64_t(step) * uint64_t(std::max<int64_t>(sizes[size_t(i)], 1)));
   }
   t->numel = bytes / item;
   t->contiguous = true;
@@ -156,16 +162,15 @@ Tensor make_view(const Tensor& of, Ints sizes, Ints strides, int64_t offset) {
 
 static int64_t extent(Ints sizes, Ints strides) {  // elements from the first to one past the last
   int64_t last = 1;
-  for (size_t i = 0; i < sizes.size(); i++) {
-    if (sizes[i] == 0) return 0;
-    last += (sizes[i] - 1) * strides[i];
-  }
+  for (int64_t s : sizes)
+    if (s == 0) return 0;
+  for (size_t i = 0; i < sizes.size(); i++) last = plus(last, times(sizes[i] - 1, strides[i]));
   return last;
 }
 
 Tensor empty_strided(Ints sizes, Ints strides, DType dtype) {
   checked_bytes(sizes, dtype);
-  return tensor_over(make_storage(size_t(extent(sizes, strides)) * item_size(dtype)), dtype, sizes, strides, 0);
+  return tensor_over(make_storage(size_t(times(extent(sizes, strides), int64_t(item_size(dtype))))), dtype, sizes, strides, 0);
 }
 
 Tensor empty_like(const Tensor& t) {

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ._primitives import P, Tensor
-from .helpers import floating, require_tensor
+from .helpers import error, floating, require_tensor
 from .registry import composite
 from .slices import per_slice
 
 Step = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # degree k, x, polynomials of degree k - 1 and k - 2
+
+MOST = 1 << 20  # degrees: a recurrence takes as many steps
 
 
 def polynomial(name: str, first: Callable[[Tensor], Tensor], step: Step, shifted: bool = False) -> None:
@@ -38,7 +40,10 @@ def evaluated(x: Tensor, degree: Tensor, first: Callable[[Tensor], Tensor], step
     before = P.full((), 1.0, dtype=x.dtype, device=x.device)
     current = first(x)
     result = P.where(P.eq(degree, 0), before, P.where(P.eq(degree, 1), current, P.mul(before, 0)))
-    for k in range(2, int(P.amax(degree).item()) + 1 if degree.numel() else 0):
+    highest = int(P.amax(degree).item()) if degree.numel() else 0
+    if highest > MOST:
+        raise error(ValueError, f"degree {highest} is too high", "polynomial", f"degrees up to {MOST}", highest)
+    for k in range(2, highest + 1):
         before, current = current, step(k, x, current, before)
         result = P.where(P.eq(degree, k), current, result)
     return result

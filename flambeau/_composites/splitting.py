@@ -130,6 +130,9 @@ def equal_points(sections: int, extent: int) -> list[int]:
     """Where to cut an extent into sections that differ by at most one."""
     if sections <= 0:
         raise error(RuntimeError, f"number of sections must be larger than 0, got {sections}")
+    if sections > max(extent, 1 << 24):
+        phrase = f"{sections} sections are more than can be made"
+        raise error(RuntimeError, phrase, "tensor_split", "fewer sections", sections)
     small, larger = divmod(extent, sections)
     return [i * small + min(i, larger) for i in range(1, sections)]
 

@@ -163,6 +163,18 @@ TEST(conv_winograd) {  // 3x3, stride 1, at least 16 channels each way
   compare<float>(flat(3, 17, 33, 1, 57, 75, 3, 1, 1));    // the weights' gradient in several slabs
 }
 
+TEST(conv_winograd_of_stride_2) {  // at least 32 channels each way
+  for (int64_t size : {1, 2, 7, 14, 15, 16, 17, 33}) compare<float>(flat(4, 37, 43, 1, size, size + 1, 3, 2, 1));
+  for (int64_t pad : {0, 2, 3}) compare<float>(flat(2, 40, 36, 1, 23, 38, 3, 2, pad));  // the image's gradient directly
+  compare<float>(flat(1, 147, 143, 1, 25, 22, 3, 2, 1));  // kernels transformed on the way
+  compare<float>(flat(5, 150, 143, 1, 33, 31, 3, 2, 1));  // several slabs of tiles
+  compare<float>(flat(2, 33, 160, 1, 57, 91, 3, 2, 1));
+  ConvShape uneven = flat(3, 40, 36, 1, 24, 25, 3, 2, 1);  // strides or taps that differ: not this way
+  uneven.stride[1] = 1;
+  compare<float>(uneven);
+  compare<float>(flat(3, 40, 36, 1, 24, 25, 3, 2, 1, 2));
+}
+
 TEST(conv_small_images_together) {
   compare<float>(flat(9, 20, 40, 1, 7, 7, 5, 1, 2));
   compare<float>(flat(9, 20, 40, 1, 7, 7, 3, 2, 1));
@@ -174,6 +186,14 @@ TEST(conv_pointwise) {
   compare<float>(flat(1, 600, 40, 1, 6, 6, 1));
   compare<float>(flat(2, 10, 19, 1, 9, 9, 1, 2));
   compare<float>(flat(2, 10, 19, 1, 9, 9, 1, 1, 1));
+  // Read in place or, where channels lie a power of two apart, packed; the weights' gradient from either side.
+  for (int64_t size : {15, 32}) {
+    compare<float>(flat(3, 18, 77, 1, size, size, 1));
+    compare<float>(flat(3, 36, 154, 2, size, size, 1));
+    compare<double>(flat(2, 77, 18, 1, size, size, 1));
+    compare<float>(flat(7, 390, 15, 1, size, size, 1));  // positions left over of seven images; two blocks of channels
+    compare<double>(flat(2, 18, 77, 1, size, size, 1));
+  }
 }
 
 TEST(conv_depthwise) {

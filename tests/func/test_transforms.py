@@ -193,7 +193,7 @@ def test_what_is_changed_in_place_outside_keeps_its_value_only():
 def test_hessian_and_linearize():
     x = double(3)
     np.testing.assert_allclose(hessian(lambda a: (a**3).sum())(x).numpy(), np.diag(6 * x.numpy()))
-    value, push = linearize(torch.sin, x)
+    _, push = linearize(torch.sin, x)
     np.testing.assert_allclose(push(torch.ones_like(x)).numpy(), np.cos(x.numpy()))
 
 

@@ -303,4 +303,6 @@ def test_interrupt_ends_workers_cleanly(tmp_path, how, start):
     while any(os.path.exists(f"/proc/{pid}") for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert workers and not any(os.path.exists(f"/proc/{pid}") for pid in workers)
+    while not set(leftovers()) <= before and time.monotonic() < deadline:  # whoever dies last clears up
+        time.sleep(0.1)
     assert set(leftovers()) <= before

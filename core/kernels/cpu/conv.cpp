@@ -77,6 +77,10 @@ template <class T> void backward_input_of(const ConvShape& s, const T* dy, const
   const bool swap = s.in[1] == 1 && s.out[1] == 1 && s.kernel[1] == 1 && s.pad[1] == 0;
   const int order[3] = {0, swap ? 2 : 1, swap ? 1 : 2};
   const int64_t steps[3] = {s.in[1] * s.in[2], swap ? 1 : s.in[2], 1};
+  if constexpr (std::is_same_v<T, float>) {
+    Arrays<T> arrays(s);
+    if (s.stride[2] == 2 && spread_winograd(forward_correlation<T>(s, arrays, nullptr, w, nullptr, const_cast<T*>(dy)), dx, bias)) return;
+  }
   int64_t phase[3];
   for (phase[0] = 0; phase[0] < smaller(s.stride[order[0]], s.in[order[0]]); phase[0]++)
     for (phase[1] = 0; phase[1] < smaller(s.stride[order[1]], s.in[order[1]]); phase[1]++)

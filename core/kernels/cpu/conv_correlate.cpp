@@ -151,7 +151,115 @@ template <class T> struct Correlator {
   }
 };
 
+// 1x1 kernels over images of one line: whole panels of positions are read in the image itself, and what is left over of
+// all images is gathered into panels of its own.
+template <class T> struct Pointwise {
+  static constexpr int64_t kWide = kTileColumns<T>;
+  const Correlation<T>& r;
+  const Weights<T> weights{r, ceil_div(r.c, ceil_div(r.c, 384))};
+  const int64_t positions = r.axis[1].out, whole = positions / kWide, rest = positions % kWide;  // panels and positions of an image
+  const int64_t left_over = r.images * rest, units = r.images * whole + ceil_div(left_over, kWide);
+
+  static bool suits(const Correlation<T>& r) {
+    for (const ConvAxis& axis : r.axis)
+      if (axis.taps != 1 || axis.stride != 1 || axis.offset[0] != 0 || axis.in != axis.out) return false;
+    // Channels a power of two apart would share their sets of the L1 cache.
+    return r.axis[0].out == 1 && r.axis[2].out == 1 && r.axis[1].out >= kWide && r.dst_axis[1] == 1 &&
+           r.src_channel * int64_t(sizeof(T)) % 2048 != 0;
+  }
+
+  // The pieces of gathered panel `panel`: visit(image, column in the panel, position in the image, count).
+  template <class Visit> void each_piece(int64_t panel, Visit&& visit) const {
+    const int64_t begin = panel * kWide, end = smaller(left_over, begin + kWide);
+    for (int64_t at = begin; at < end;) {
+      const int64_t image = at / rest, from = at % rest, count = smaller(rest - from, end - at);
+      visit(image, at - begin, whole * kWide + from, count);
+      at += count;
+    }
+  }
+
+  // Units [unit0, unit1) and the tiles [tile0, tile1) of output channels of a group.
+  void block(int64_t group, int64_t unit0, int64_t unit1, int64_t tile0, int64_t tile1) const {
+    const int64_t direct = r.images * whole, gathered = larger(0, unit1 - larger(unit0, direct));
+    const int64_t o0 = r.o * tile0 / weights.tiles, o1 = r.o * tile1 / weights.tiles;
+    Scratch buffer(gathered ? size_t(weights.channels * kWide) * sizeof(T) : 0);
+    Scratch sums(size_t(gathered * (o1 - o0) * kWide) * sizeof(T));
+    const T* const src = r.src + group * r.c * r.src_channel;
+    T* const dst = r.dst + group * r.o * r.dst_channel;
+    TileCall<T, T> t;
+    t.a_rows = nullptr;
+    t.b_table = nullptr;
+    t.alpha = 1;
+    t.column_bias = nullptr;
+    for (int64_t block = 0; block < weights.blocks; block++) {
+      const int64_t c0 = block * weights.channels, depth = smaller(weights.channels, r.c - c0);
+      t.k = depth;
+      t.beta = block == 0 ? T(0) : T(1);
+      for (int64_t unit = unit0; unit < unit1; unit++) {
+        const int64_t panel = unit - direct;
+        T* out;
+        if (panel < 0) {
+          const int64_t image = unit / whole, q = unit % whole * kWide;
+          t.columns = kWide;
+          t.b = src + image * r.src_image + c0 * r.src_channel + q;
+          t.b_step = r.src_channel;
+          t.c_row = r.dst_channel;
+          out = dst + image * r.dst_image + q + o0 * r.dst_channel;
+        } else {
+          t.columns = smaller(kWide, left_over - panel * kWide);
+          T* const packed = buffer.as<T>();
+          each_piece(panel, [&](int64_t image, int64_t column, int64_t q, int64_t count) {
+            for (int64_t c = 0; c < depth; c++) {
+              const T* from = src + image * r.src_image + (c0 + c) * r.src_channel + q;
+              for (int64_t j = 0; j < count; j++) packed[c * kWide + column + j] = from[j];
+            }
+          });
+          for (int64_t c = 0; c < depth; c++) clear(packed + c * kWide + t.columns, kWide - t.columns);
+          t.b = packed;
+          t.b_step = t.c_row = kWide;
+          out = sums.as<T>() + (unit - larger(unit0, direct)) * (o1 - o0) * kWide;
+        }
+        const int vectors = t.columns > kLanes<T> ? 1 : 0;
+        for (int64_t i = tile0; i < tile1; i++) {
+          const int64_t top = r.o * i / weights.tiles, height = r.o * (i + 1) / weights.tiles - top;
+          t.a = weights.tile(group, block, top, depth);
+          t.a_step = height;
+          t.row_bias = r.bias && block == 0 ? r.bias + group * r.o + top : nullptr;
+          t.c = out + (top - o0) * t.c_row;
+          conv_tiles<T>().of[kTileColumnsForm][vectors][height - 1](t);
+        }
+      }
+    }
+    for (int64_t i = 0; i < gathered; i++)
+      each_piece(unit1 - gathered + i - direct, [&](int64_t image, int64_t column, int64_t q, int64_t count) {
+        for (int64_t o = o0; o < o1; o++) {
+          const T* from = sums.as<T>() + (i * (o1 - o0) + o - o0) * kWide + column;
+          T* to = dst + image * r.dst_image + o * r.dst_channel + q;
+          for (int64_t j = 0; j < count; j++) to[j] = from[j];
+        }
+      });
+  }
+
+  void run() const {
+    // A task's positions and weights share the L2 cache.
+    const int64_t threads = num_threads(), size = int64_t(sizeof(T)), rows = weights.channels * kTileRows * size;
+    const int64_t shares_least = ceil_div(weights.tiles, larger(1, (400 << 10) / rows));
+    const int64_t most = larger(1, smaller((256 << 10) / (weights.channels * kWide * size), ceil_div(units, 2 * threads)));
+    const int64_t count = smaller(units, round_up(ceil_div(units, most), threads)), together = ceil_div(units, count);
+    const int64_t shares = smaller(ceil_div(weights.tiles, 2), larger(shares_least, ceil_div(4 * threads, count * r.groups)));
+    const int64_t flops = larger(1, 2 * together * kWide * r.c * r.o / shares);
+    parallel_for(r.groups * count * shares, larger(1, 1000000 / flops), [&](int64_t begin, int64_t end) {
+      for (; begin < end; begin++) {
+        const int64_t share = begin % shares, part = begin / shares % count, group = begin / shares / count;
+        block(group, units * part / count, units * (part + 1) / count, weights.tiles * share / shares,
+              weights.tiles * (share + 1) / shares);
+      }
+    });
+  }
+};
+
 template <class T> void correlate_of(const Correlation<T>& r) {
+  if (Pointwise<T>::suits(r)) return Pointwise<T>{r}.run();
   const int64_t positions = r.axis[0].out * r.axis[1].out * r.axis[2].out;
   const int64_t taps = r.axis[0].taps * r.axis[1].taps * r.axis[2].taps;
   const ConvBlocks b = plan_blocks(r, kBlockK, 256 << 10, 1024);

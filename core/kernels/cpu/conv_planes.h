@@ -34,6 +34,8 @@ void correlate(const Correlation<double>& r);
 void correlate_depthwise(const Correlation<float>& r);  // c is 1
 void correlate_depthwise(const Correlation<double>& r);
 bool correlate_winograd(const Correlation<float>& r);  // false, with nothing done, if it does not suit the shape
+// The gradient with respect to the image of a convolution whose output gradient is forward.dst; false as above.
+bool spread_winograd(const Correlation<float>& forward, float* dx, const float* bias);
 // dst is read as the gradient, dw [groups * o, c * taps] is written; the axes list every tap.
 void weight_gradient(const Correlation<float>& r, float* dw);
 void weight_gradient(const Correlation<double>& r, double* dw);

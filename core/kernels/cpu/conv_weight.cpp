@@ -9,7 +9,9 @@
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
 
-template <class T> void weight_gradient_of(const Correlation<T>& r, T* dw) {
+// `swapped`: r reads the gradient as its image and the image as its gradient, of a 1x1 kernel, so that the sums come out
+// in the order of dw.
+template <class T> void weight_gradient_of(const Correlation<T>& r, T* dw, bool swapped) {
   const int64_t taps = r.axis[0].taps * r.axis[1].taps * r.axis[2].taps, width = r.axis[2].out, depths = r.axis[0].out;
   const int64_t all_k = r.c * taps;
   const ConvBlocks b = plan_blocks(r, 384, 256 << 10, 512);
@@ -84,6 +86,18 @@ template <class T> void weight_gradient_of(const Correlation<T>& r, T* dw) {
       }
     }
   });
+  if (swapped) {
+    parallel_for(r.groups * all_k, larger(1, 30000 / (r.o * parts)), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; i++)
+        for (int64_t o = 0; o < r.o; o += kLanes<T>) {
+          Vector<T> sum = {};
+          for (int64_t part = 0; part < parts; part++) sum += load(sums + part * part_size + i * sums_row + o);
+          if (r.o - o >= kLanes<T>) store(dw + i * r.o + o, sum);
+          else store_part(dw + i * r.o + o, sum, r.o - o);
+        }
+    });
+    return;
+  }
   // [part][group][k][o] -> [group][o][k]: a square of vectors at a time.
   constexpr int lanes = kLanes<T>;
   const int64_t bands = ceil_div(all_k, lanes);
@@ -110,9 +124,20 @@ template <class T> void weight_gradient_of(const Correlation<T>& r, T* dw) {
   });
 }
 
+// One side of the products is packed, and for a 1x1 kernel the other is read in place: pack the one with fewer channels.
+template <class T> void by_smaller_side(const Correlation<T>& r, T* dw) {
+  bool same = r.o > r.c;
+  for (const ConvAxis& axis : r.axis) same &= axis.taps == 1 && axis.stride == 1 && axis.offset[0] == 0 && axis.in == axis.out;
+  if (!same) return weight_gradient_of(r, dw, false);
+  Correlation<T> t = r;
+  t.src = r.dst, t.src_image = r.dst_image, t.src_channel = r.dst_channel, t.c = r.o;
+  t.dst = const_cast<T*>(r.src), t.dst_image = r.src_image, t.dst_channel = r.src_channel, t.o = r.c;
+  weight_gradient_of(t, dw, true);
+}
+
 }  // namespace
 
-void weight_gradient(const Correlation<float>& r, float* dw) { weight_gradient_of(r, dw); }
-void weight_gradient(const Correlation<double>& r, double* dw) { weight_gradient_of(r, dw); }
+void weight_gradient(const Correlation<float>& r, float* dw) { by_smaller_side(r, dw); }
+void weight_gradient(const Correlation<double>& r, double* dw) { by_smaller_side(r, dw); }
 
 }  // namespace flambeau::kernels::FLAMBEAU_ISA

@@ -1,13 +1,15 @@
-// 3x3 convolutions of stride 1 by Winograd's minimal filtering, and their gradients with respect to the image, which are
-// the same with the kernel turned round. The gradient with respect to the kernel is in conv_winograd_weight.cpp.
+// 3x3 convolutions of stride 1 or 2 by Winograd's minimal filtering, and their gradients with respect to the image: with
+// stride 1 the same with the kernel turned round, with stride 2 a scheme of its own. The gradient with respect to the kernel is in conv_winograd_weight.cpp.
 #include "base/parallel.h"
 #include "kernels/cpu/conv_winograd.h"
 
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
 
-struct Filter : Winograd {
-  // G g G' of a panel of output channels and the channels [c0, c1): u[coefficient * plane + (c - c0) * kWide + output].
+template <class S> struct Filter : Winograd<S> {
+  FLAMBEAU_WINOGRAD(S)
+
+  // The kernels of a panel of output channels and the channels [c0, c1): u[coefficient * plane + (c - c0) * kWide + output].
   void transform_weights(int64_t panel, int64_t c0, int64_t c1, float* u, int64_t plane) const {
     const int64_t o = panel * kWide, count = outputs_of(panel);
     constexpr int run = 16;  // channels whose taps are packed together, if they follow each other
@@ -28,22 +30,22 @@ struct Filter : Winograd {
         pack_rows<float, float>(packed, kWide, from, r.w_out, count, 9);
       }
       for (int64_t half = 0; half < count; half += L) {
-        V g[3][3], h[4][3];
+        V g[3][3], h[S::kernels][3];  // [column][row], then [vertical coefficient][column]
 #pragma GCC unroll 9
-        for (int k = 0; k < 9; k++) g[k / 3][k % 3] = load(taps + (flipped ? 8 - k : k) * kWide + half);
+        for (int k = 0; k < 9; k++) g[k % 3][k / 3] = load(taps + (flipped ? 8 - k : k) * kWide + half);
 #pragma GCC unroll 3
         for (int x = 0; x < 3; x++) {
-          const V sum = (g[0][x] + g[2][x]) * 0.5f, middle = g[1][x] * 0.5f;
-          h[0][x] = g[0][x], h[1][x] = sum + middle, h[2][x] = sum - middle, h[3][x] = g[2][x];
+          V column[S::kernels];
+          S::kernel(g[x], column);
+#pragma GCC unroll 4
+          for (int y = 0; y < S::kernels; y++) h[y][x] = column[y];
         }
 #pragma GCC unroll 4
-        for (int y = 0; y < 4; y++) {
-          const V sum = (h[y][0] + h[y][2]) * 0.5f, middle = h[y][1] * 0.5f;
-          float* to = u + 4 * y * plane + half;
-          store(to, h[y][0]);
-          store(to + plane, sum + middle);
-          store(to + 2 * plane, sum - middle);
-          store(to + 3 * plane, h[y][2]);
+        for (int y = 0; y < S::kernels; y++) {
+          V row[S::kernels];
+          S::kernel(h[y], row);
+#pragma GCC unroll 4
+          for (int x = 0; x < S::kernels; x++) store(u + (y * S::kernels + x) * plane + half, row[x]);
         }
       }
     }
@@ -74,33 +76,38 @@ struct Filter : Winograd {
     }
   }
 
-  // A' m A of rows of tiles [row0, row1) of one image and at most L output channels from `o` on.
+  // Back, for rows of tiles [row0, row1) of one image and at most L output channels from `o` on.
   void transform_output(const float* m, int64_t plane, int64_t row0, int64_t row1, int64_t o, float* image, float* scratch) const {
     const int64_t width = r.axis[2].out, height = r.axis[1].out, outputs = smaller(L, r.o - o);
     const V bias = r.bias ? load_part(r.bias + o, outputs) : V{};
     for (int64_t row = row0; row < row1; row++) {
-      float* const upper = scratch + 2 * (row - row0) * width * L;
-      // The last column and the last row may stick out: what is written there is overwritten or not read.
-      float* const lower = 2 * row + 1 < height ? upper + width * L : scratch + 2 * (row1 - row0) * width * L;
-      for (int64_t j = 0; j < across; j++, m += kWide) {
-        V s[2][4];
+      float* to = scratch + S::out * (row - row0) * width * L;
+      const int64_t tall = height - S::out * row;
+      for (int64_t j = 0; j < across; j++, m += kWide, to += S::out * L) {
+        V s[S::out][S::products];
+#pragma GCC unroll 5
+        for (int x = 0; x < S::products; x++) {
+          V column[S::products], sums[S::out];
+#pragma GCC unroll 5
+          for (int y = 0; y < S::products; y++) column[y] = load(m + (y * S::products + x) * plane);
+          S::output(column, sums);
 #pragma GCC unroll 4
-        for (int x = 0; x < 4; x++) {
-          const V a = load(m + x * plane), b = load(m + (4 + x) * plane), c = load(m + (8 + x) * plane);
-          const V d = load(m + (12 + x) * plane);
-          s[0][x] = a + b + c;
-          s[1][x] = b - c - d;
+          for (int y = 0; y < S::out; y++) s[y][x] = sums[y];
         }
-        const bool inside = 2 * j + 1 < width;
-#pragma GCC unroll 2
-        for (int y = 0; y < 2; y++) {
-          float* to = (y ? lower : upper) + 2 * j * L;
-          store(to, s[y][0] + s[y][1] + s[y][2] + bias);
-          if (inside) store(to + L, s[y][1] - s[y][2] - s[y][3] + bias);
+        const int64_t wide = width - S::out * j;
+#pragma GCC unroll 4
+        for (int y = 0; y < S::out; y++) {
+          if (y >= tall) break;
+          V out[S::out];
+          S::output(s[y], out);
+#pragma GCC unroll 4
+          for (int x = 0; x < S::out; x++)
+            if (x < wide) store(to + (y * width + x) * L, out[x] + bias);
         }
       }
     }
-    unpack_lanes(image + 2 * row0 * width, r.dst_channel, scratch, outputs, (smaller(height, 2 * row1) - 2 * row0) * width);
+    unpack_lanes(image + S::out * row0 * width, r.dst_channel, scratch, outputs,
+                 (smaller(height, S::out * row1) - S::out * row0) * width);
   }
 
   // The same for rows counted over all images and a panel of output channels.
@@ -119,7 +126,7 @@ struct Filter : Winograd {
 
   // Many tiles: every task transforms a block of them and takes it through all kernels, which were transformed before.
   void by_tiles() const {
-    const int64_t u_plane = r.c * kWide + L, u_panel = 16 * u_plane, threads = num_threads();
+    const int64_t u_plane = r.c * kWide + L, u_panel = kKernels * u_plane, threads = num_threads();
     Scratch kernels(size_t(panels * u_panel) * sizeof(float));
     float* const u = kernels.as<float>();
     const int64_t part = 32, parts = ceil_div(r.c, part);
@@ -130,16 +137,16 @@ struct Filter : Winograd {
       }
     });
     // Rows of a block: coefficients within half of the L2 cache, and an even load on the threads.
-    const int64_t row_bytes = across * 16 * c_blocks * pitch * int64_t(sizeof(float));
+    const int64_t row_bytes = across * kImages * c_blocks * pitch * int64_t(sizeof(float));
     int64_t together = 1, least = 0;
     for (int64_t n = 1; n <= smaller(rows, larger(1, (540 << 10) / row_bytes)); n++) {
       const int64_t cost = ceil_div(ceil_div(rows, n), threads) * (n * across + 6);
       if (n == 1 || cost <= least) least = cost, together = n;
     }
     parallel_for(ceil_div(rows, together), 1, [&](int64_t begin, int64_t end) {
-      const int64_t most = together * across, v_plane = most * pitch + L, v_block = 16 * v_plane, m_plane = most * kWide + L;
-      Scratch memory(size_t(c_blocks * v_block + 16 * m_plane + band_size(band_rows())) * sizeof(float));
-      float *const v = memory.as<float>(), *const m = v + c_blocks * v_block, *const scratch = m + 16 * m_plane;
+      const int64_t most = together * across, v_plane = most * pitch + L, v_block = kImages * v_plane, m_plane = most * kWide + L;
+      Scratch memory(size_t(c_blocks * v_block + kProducts * m_plane + band_size(band_rows())) * sizeof(float));
+      float *const v = memory.as<float>(), *const m = v + c_blocks * v_block, *const scratch = m + kProducts * m_plane;
       for (; begin < end; begin++) {
         const int64_t row0 = begin * together, row1 = smaller(rows, row0 + together);
         for (int64_t block = 0; block < c_blocks; block++)
@@ -147,9 +154,9 @@ struct Filter : Winograd {
             transform_images(row0, row1, block, group, v + block * v_block, v_plane, scratch);
         for (int64_t panel = 0; panel < panels; panel++) {
           for (int64_t block = 0; block < c_blocks; block++)
-            for (int coefficient = 0; coefficient < 16; coefficient++)
-              product((row1 - row0) * across, channels_of(block), v + block * v_block + coefficient * v_plane,
-                      u + panel * u_panel + coefficient * u_plane + block * c_block * kWide, m + coefficient * m_plane,
+            for (int p = 0; p < kProducts; p++)
+              product((row1 - row0) * across, channels_of(block), v + block * v_block + image_of(p) * v_plane,
+                      u + panel * u_panel + kernel_of(p) * u_plane + block * c_block * kWide, m + p * m_plane,
                       outputs_of(panel), block == 0);
           transform_outputs(m, m_plane, row0, row1, panel, scratch);
         }
@@ -160,10 +167,12 @@ struct Filter : Winograd {
   // Many channels: tiles are transformed by slabs; every task takes a slab through the kernels of some output channels,
   // which it transforms on the way and which never leave its cache.
   void by_channels() const {
-    const int64_t slab_rows = smaller(rows, larger(1, 208 / across)), slabs = ceil_div(rows, slab_rows);
-    const int64_t most = ceil_div(rows, slabs), tiles = most * across, v_plane = tiles * pitch + L, v_block = 16 * v_plane;
+    const int64_t slab_rows = smaller(rows, larger(1, 208 * 16 / (kProducts * across))), slabs = ceil_div(rows, slab_rows);
+    const int64_t most = ceil_div(rows, slabs), tiles = most * across, v_plane = tiles * pitch + L, v_block = kImages * v_plane;
     const int64_t m_plane = tiles * kWide + L, u_plane = c_block * kWide + L;
-    const int64_t together = tiles <= 100 && panels >= 4 * num_threads() ? 2 : 1;  // panels that share a walk through the slab
+    // Panels that share a walk through the slab, if the cache holds their kernels and products.
+    const int64_t both = 2 * (kProducts * m_plane + kKernels * u_plane) * int64_t(sizeof(float));
+    const int64_t together = both <= (800 << 10) && panels >= 4 * num_threads() ? 2 : 1;
     Scratch memory(size_t(c_blocks * v_block) * sizeof(float));
     float* const v = memory.as<float>();
     const int64_t band = band_rows(), groups = ceil_div(c_block, L);
@@ -181,33 +190,53 @@ struct Filter : Winograd {
         }
       });
       parallel_for(ceil_div(panels, together), 1, [&](int64_t begin, int64_t end) {
-        Scratch own(size_t(together * 16 * (m_plane + u_plane) + band_size(band)) * sizeof(float));
-        float *const m = own.as<float>(), *const u = m + together * 16 * m_plane, *const scratch = u + together * 16 * u_plane;
+        const int64_t m_panel = kProducts * m_plane, u_panel = kKernels * u_plane;
+        Scratch own(size_t(together * (m_panel + u_panel) + band_size(band)) * sizeof(float));
+        float *const m = own.as<float>(), *const u = m + together * m_panel, *const scratch = u + together * u_panel;
         for (; begin < end; begin++) {
           const int64_t first = begin * together, count = smaller(panels - first, together);
           for (int64_t block = 0; block < c_blocks; block++) {
             const int64_t c = block * c_block, depth = channels_of(block);
-            for (int64_t i = 0; i < count; i++) transform_weights(first + i, c, c + depth, u + i * 16 * u_plane, u_plane);
-            for (int coefficient = 0; coefficient < 16; coefficient++)
+            for (int64_t i = 0; i < count; i++) transform_weights(first + i, c, c + depth, u + i * u_panel, u_plane);
+            for (int p = 0; p < kProducts; p++)
               for (int64_t i = 0; i < count; i++)
-                product(here, depth, v + block * v_block + coefficient * v_plane, u + (i * 16 + coefficient) * u_plane,
-                        m + (i * 16 + coefficient) * m_plane, outputs_of(first + i), block == 0);
+                product(here, depth, v + block * v_block + image_of(p) * v_plane, u + i * u_panel + kernel_of(p) * u_plane,
+                        m + i * m_panel + p * m_plane, outputs_of(first + i), block == 0);
           }
           for (int64_t i = 0; i < count; i++)
-            transform_outputs(m + i * 16 * m_plane, m_plane, row0, row1, first + i, scratch);
+            transform_outputs(m + i * m_panel, m_plane, row0, row1, first + i, scratch);
         }
       });
     }
   }
 };
 
+template <class S> void filter(const Winograd<S>& w) {
+  const Filter<S> f{w};
+  if (w.r.c * w.r.o <= 20480) f.by_tiles();
+  else f.by_channels();
+}
+
 }  // namespace
 
 bool correlate_winograd(const Correlation<float>& r) {
-  if (!Winograd::suits(r)) return false;
-  const Filter f{{r}};
-  if (r.c * r.o <= 20480) f.by_tiles();
-  else f.by_channels();
+  if (winograd_suits(r, 1, kDenseChannels)) filter(winograd_of<Dense>(r));
+  else if (winograd_suits(r, 2, kStridedChannels)) filter(winograd_of<Strided>(r));
+  else return false;
+  return true;
+}
+
+bool spread_winograd(const Correlation<float>& forward, float* dx, const float* bias) {
+  if (!winograd_suits(forward, 2, kStridedChannels) || forward.axis[1].offset[0] != -1 || forward.axis[2].offset[0] != -1) return false;
+  Correlation<float> r = forward;
+  for (ConvAxis& axis : r.axis) std::swap(axis.in, axis.out);
+  r.c = forward.o, r.o = forward.c;
+  r.src = forward.dst, r.src_image = forward.dst_image, r.src_channel = forward.dst_channel;
+  r.dst = dx, r.dst_image = forward.src_image, r.dst_channel = forward.src_channel;
+  r.dst_axis[1] = r.axis[2].out, r.dst_axis[0] = r.axis[1].out * r.axis[2].out;
+  r.w_out = forward.w_channel, r.w_channel = forward.w_out;
+  r.bias = bias;
+  filter(Winograd<Spread>{r, 0, 0, false});
   return true;
 }
 

@@ -1,5 +1,6 @@
-// The gradient of a 3x3 convolution of stride 1 with respect to its kernel, by Winograd's minimal filtering run
-// backwards: dg = G' (sum over tiles of (B' d B) * (A dy A')) G, again 16 multiplications where 36 are needed.
+// The gradient of a 3x3 convolution of stride 1 or 2 with respect to its kernel, by Winograd's minimal filtering run
+// backwards: image and output gradient are transformed, multiplied and summed over all tiles, and the sums transformed
+// back, with the same number of multiplications as forwards.
 //
 // For each coefficient the sum over tiles is a matrix product [input channel][output channel]. Tiles are transformed by
 // slabs that stay in the last-level cache; within a slab they are summed in blocks cut by the shape alone.
@@ -11,7 +12,12 @@ namespace {
 
 constexpr int64_t kSlabBytes = 8 << 20;
 
-struct Gradient : Winograd {
+template <class S> struct Gradient : Winograd<S> {
+  FLAMBEAU_WINOGRAD(S)
+  static constexpr int kGradients = S::gradients * S::gradients;
+  static constexpr int gradient_of(int p) {
+    return S::gradient_of[p / S::products] * S::gradients + S::gradient_of[p % S::products];
+  }
   const int64_t sums_plane = c_block * kWide + L;  // not a power of two: the planes would share their sets of the cache
 
   // A dy A' of rows of tiles [row0, row1) of one image, `channels` <= L of them: d[coefficient * plane + tile * kWide].
@@ -25,23 +31,28 @@ struct Gradient : Winograd {
       const bool two = 2 * row + 1 < height;
       for (int64_t j = 0; j < across; j++, line += 2 * L, d += kWide) {
         const bool wide = 2 * j + 1 < width;
-        V q[4][2];
-        const V zero = {};
-        auto column = [&](int x, V upper, V lower) __attribute__((always_inline)) {
-          q[0][x] = upper, q[1][x] = upper + lower, q[2][x] = upper - lower, q[3][x] = zero - lower;
-        };
-        column(0, load(line), two ? load(line + width * L) : zero);
-        column(1, wide ? load(line + L) : zero, wide && two ? load(line + width * L + L) : zero);
+        const V zero = {}, y[2][2] = {{load(line), two ? load(line + width * L) : zero},
+                                      {wide ? load(line + L) : zero, wide && two ? load(line + width * L + L) : zero}};
+        V q[2][S::gradients];
+        S::gradient(y[0], q[0]);
+        S::gradient(y[1], q[1]);
 #pragma GCC unroll 4
-        for (int y = 0; y < 4; y++) {
-          float* to = d + 4 * y * plane;
-          store(to, q[y][0]);
-          store(to + plane, q[y][0] + q[y][1]);
-          store(to + 2 * plane, q[y][0] - q[y][1]);
-          store(to + 3 * plane, zero - q[y][1]);
+        for (int i = 0; i < S::gradients; i++) {
+          const V pair[2] = {q[0][i], q[1][i]};
+          V out[S::gradients];
+          S::gradient(pair, out);
+#pragma GCC unroll 4
+          for (int k = 0; k < S::gradients; k++) store(d + (i * S::gradients + k) * plane, out[k]);
         }
       }
     }
+  }
+
+  // Whether p is the first of the products that add to the same coefficient of the kernel.
+  static constexpr bool begins(int p) {
+    for (int i = 0; i < p; i++)
+      if (Winograd<S>::kernel_of(i) == Winograd<S>::kernel_of(p)) return false;
+    return true;
   }
 
   // Of one coefficient: sums[channel][kWide] (+)= v[tile][channel]' * d[tile][kWide].
@@ -75,20 +86,23 @@ struct Gradient : Winograd {
     for (int64_t half = 0; half < outputs_of(panel); half += L) {
       for (int64_t i = 0; i < channels; i++) {
         const float* from = sums + i * kWide + half;
-        V h[3][4];
+        V h[3][S::kernels];
 #pragma GCC unroll 4
-        for (int x = 0; x < 4; x++) {
-          const V a = load(from + x * sums_plane), b = load(from + (4 + x) * sums_plane), e = load(from + (8 + x) * sums_plane);
-          const V sum = (b + e) * 0.5f;
-          h[0][x] = a + sum, h[1][x] = (b - e) * 0.5f, h[2][x] = sum + load(from + (12 + x) * sums_plane);
+        for (int x = 0; x < S::kernels; x++) {
+          V column[S::kernels], taps[3];
+#pragma GCC unroll 4
+          for (int y = 0; y < S::kernels; y++) column[y] = load(from + (y * S::kernels + x) * sums_plane);
+          S::taps(column, taps);
+#pragma GCC unroll 3
+          for (int y = 0; y < 3; y++) h[y][x] = taps[y];
         }
         float* to = scratch + i * 9 * L;
 #pragma GCC unroll 3
         for (int y = 0; y < 3; y++, to += 3 * L) {
-          const V sum = (h[y][1] + h[y][2]) * 0.5f;
-          store(to, h[y][0] + sum);
-          store(to + L, (h[y][1] - h[y][2]) * 0.5f);
-          store(to + 2 * L, sum + h[y][3]);
+          V taps[3];
+          S::taps(h[y], taps);
+#pragma GCC unroll 3
+          for (int x = 0; x < 3; x++) store(to + x * L, taps[x]);
         }
       }
       const int64_t o = panel * kWide + half;
@@ -107,7 +121,7 @@ struct Gradient : Winograd {
     }
   }
 
-  const int64_t pairs = c_blocks * panels, sums_size = 16 * sums_plane;  // of blocks of channels and panels of outputs
+  const int64_t pairs = c_blocks * panels, sums_size = kKernels * sums_plane;  // of blocks of channels and panels of outputs
 
   // Adds up `parts` sums of every pair, `apart` floats from each other, and writes the result.
   void finish_all(float* sums, int64_t parts, int64_t apart, float* dw) const {
@@ -121,7 +135,7 @@ struct Gradient : Winograd {
         if (count <= 0) continue;
         float* const mine = sums + pair * sums_size + from * kWide;
         for (int64_t part = 1; part < parts; part++)
-          for (int coefficient = 0; coefficient < 16; coefficient++) {
+          for (int coefficient = 0; coefficient < kKernels; coefficient++) {
             float* to = mine + coefficient * sums_plane;
             for (int64_t i = 0; i < count * kWide; i += L) store(to + i, load(to + i) + load(to + part * apart + i));
           }
@@ -133,30 +147,31 @@ struct Gradient : Winograd {
   // Few channels: the sums fit a core's cache together with a block of tiles, so each task takes a part of the tiles
   // from the images to sums of its own. Parts are cut by the shape alone.
   void by_tiles(float* dw) const {
-    const int64_t per_tile = 16 * (c_blocks * pitch + panels * kWide) * int64_t(sizeof(float));
+    const int64_t per_tile = (kImages * c_blocks * pitch + kGradients * panels * kWide) * int64_t(sizeof(float));
     const int64_t together = smaller(rows, larger(1, (460 << 10) / (per_tile * across)));
     const int64_t blocks = ceil_div(rows, together), parts = smaller(blocks, 8), band = band_rows();
     const int64_t v_plane = together * across * pitch + L, d_plane = together * across * kWide + L;
     Scratch waiting(size_t(parts * pairs * sums_size) * sizeof(float));
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
-      Scratch own(size_t(16 * (c_blocks * v_plane + panels * d_plane) + band_size(band)) * sizeof(float));
-      float *const v = own.as<float>(), *const d = v + c_blocks * 16 * v_plane, *const scratch = d + panels * 16 * d_plane;
+      Scratch own(size_t(kImages * c_blocks * v_plane + kGradients * panels * d_plane + band_size(band)) * sizeof(float));
+      float *const v = own.as<float>(), *const d = v + c_blocks * kImages * v_plane;
+      float* const scratch = d + panels * kGradients * d_plane;
       for (int64_t part = begin; part < end; part++) {
         const int64_t first = blocks * part / parts;
         for (int64_t i = first; i < blocks * (part + 1) / parts; i++) {
           const int64_t row0 = i * together, row1 = smaller(rows, row0 + together);
           for (int64_t block = 0; block < c_blocks; block++)
             for (int64_t group = 0; group < groups_of(block); group++)
-              transform_images(row0, row1, block, group, v + block * 16 * v_plane, v_plane, scratch);
+              transform_images(row0, row1, block, group, v + block * kImages * v_plane, v_plane, scratch);
           for (int64_t o = 0; o < r.o; o += L)
-            transform_gradients(row0, row1, o, d + o / kWide * 16 * d_plane + o % kWide, d_plane, scratch);
+            transform_gradients(row0, row1, o, d + o / kWide * kGradients * d_plane + o % kWide, d_plane, scratch);
           for (int64_t pair = 0; pair < pairs; pair++) {
             const int64_t panel = pair % panels, block = pair / panels;
-            for (int coefficient = 0; coefficient < 16; coefficient++)
-              product((row1 - row0) * across, channels_of(block), v + (block * 16 + coefficient) * v_plane,
-                      d + (panel * 16 + coefficient) * d_plane,
-                      waiting.as<float>() + (part * pairs + pair) * sums_size + coefficient * sums_plane, outputs_of(panel),
-                      i == first);
+            float* const sums = waiting.as<float>() + (part * pairs + pair) * sums_size;
+            for (int p = 0; p < kProducts; p++)
+              product((row1 - row0) * across, channels_of(block), v + (block * kImages + image_of(p)) * v_plane,
+                      d + (panel * kGradients + gradient_of(p)) * d_plane, sums + kernel_of(p) * sums_plane,
+                      outputs_of(panel), i == first && begins(p));
           }
         }
       }
@@ -165,17 +180,17 @@ struct Gradient : Winograd {
   }
 
   void by_channels(float* dw) const {
-    const int64_t bytes = rows * across * 16 * (c_blocks * pitch + panels * kWide) * int64_t(sizeof(float));
+    const int64_t bytes = rows * across * (kImages * c_blocks * pitch + kGradients * panels * kWide) * int64_t(sizeof(float));
     const int64_t slabs = smaller(rows, ceil_div(bytes, kSlabBytes)), most = ceil_div(rows, slabs), band = band_rows();
     const int64_t v_plane = most * across * pitch + L, d_plane = most * across * kWide + L;
-    const int64_t v_block = 16 * v_plane, d_panel = 16 * d_plane, groups = ceil_div(c_block, L), halves = kTileVectors;
+    const int64_t v_block = kImages * v_plane, d_panel = kGradients * d_plane, groups = ceil_div(c_block, L), halves = kTileVectors;
     Scratch memory(size_t(c_blocks * v_block + panels * d_panel) * sizeof(float));
     float *const v = memory.as<float>(), *const d = v + c_blocks * v_block;
     // Either a task has all coefficients of some pairs, whose sums then never leave its cache, or some coefficients of
     // many pairs, so that their operands do not.
     const int64_t threads = num_threads();
     const bool whole = slabs == 1 && pairs >= 8 * threads && pairs * sums_size * int64_t(sizeof(float)) > (6 << 20);
-    const int64_t split = whole ? 1 : 16, together = whole ? 2 : larger(1, smaller(pairs, pairs * split / (4 * threads)));
+    const int64_t split = whole ? 1 : kKernels, together = whole ? 2 : larger(1, smaller(pairs, pairs * split / (4 * threads)));
     Scratch waiting(whole ? 0 : size_t(pairs * sums_size) * sizeof(float));
 
     for (int64_t row0 = 0; row0 < rows; row0 += most) {
@@ -199,13 +214,15 @@ struct Gradient : Winograd {
         for (; begin < end; begin++) {
           const int64_t first = begin % shares * together, last = smaller(pairs, first + together), part = begin / shares;
           float* const sums = whole ? own.as<float>() : waiting.as<float>() + first * sums_size;
-          for (int64_t coefficient = 16 * part / split; coefficient < 16 * (part + 1) / split; coefficient++)
+          for (int p = 0; p < kProducts; p++) {
+            if (!whole && kernel_of(p) != part) continue;
             for (int64_t pair = first; pair < last; pair++) {
               const int64_t panel = pair % panels, block = pair / panels;
-              product((row1 - row0) * across, channels_of(block), v + block * v_block + coefficient * v_plane,
-                      d + panel * d_panel + coefficient * d_plane, sums + (pair - first) * sums_size + coefficient * sums_plane,
-                      outputs_of(panel), row0 == 0);
+              product((row1 - row0) * across, channels_of(block), v + block * v_block + image_of(p) * v_plane,
+                      d + panel * d_panel + gradient_of(p) * d_plane, sums + (pair - first) * sums_size + kernel_of(p) * sums_plane,
+                      outputs_of(panel), row0 == 0 && begins(p));
             }
+          }
           for (int64_t pair = first; whole && pair < last; pair++)
             finish(sums + (pair - first) * sums_size, pair / panels * c_block, channels_of(pair / panels), pair % panels, dw,
                    sums + together * sums_size);
@@ -216,13 +233,18 @@ struct Gradient : Winograd {
   }
 };
 
+template <class S> void gradient(const Winograd<S>& w, float* dw) {
+  const Gradient<S> g{w};
+  if (w.r.c * w.r.o <= 5120) g.by_tiles(dw);
+  else g.by_channels(dw);
+}
+
 }  // namespace
 
 bool weight_gradient_winograd(const Correlation<float>& r, float* dw) {
-  if (!Winograd::suits(r)) return false;
-  const Gradient g{{r}};
-  if (r.c * r.o <= 5120) g.by_tiles(dw);
-  else g.by_channels(dw);
+  if (winograd_suits(r, 1, kDenseChannels)) gradient(winograd_of<Dense>(r), dw);
+  else if (winograd_suits(r, 2, kStridedChannels)) gradient(winograd_of<Strided>(r), dw);
+  else return false;
   return true;
 }
 
