@@ -65,7 +65,7 @@ _LATER = {
     "utils": None, "serialization": None, "func": None, "testing": None, "random": None, "fft": None, "distributions": None,
     "cuda": None, "backends": None, "jit": None, "amp": None, "version": None, "types": None, "overrides": None,
     "multiprocessing": None, "demo": None, "return_types": None, "functional": None, "cpu": None, "mps": None, "xpu": None,
-    "accelerator": None, "__config__": None, "storage": None,
+    "accelerator": None, "__config__": None, "storage": None, "distributed": None,
     "save": "serialization", "load": "serialization", "vmap": "func", "autocast": "amp", "GradScaler": "amp",
     "get_autocast_dtype": "amp.autocast_mode", "set_autocast_dtype": "amp.autocast_mode",
     "UntypedStorage": "storage", "TypedStorage": "storage",

@@ -10,6 +10,7 @@ from . import (  # noqa: F401  imported for what they register
     conversions,
     creation,
     diagonals,
+    draws,
     einsum,
     in_place_views,
     indexing,

@@ -13,7 +13,7 @@ FILES = sorted(path for path in FOLDER.glob("*.py") if path.name != "_primitives
 ASKED_OF_TENSORS = set(
     "shape dtype device dim numel stride storage_offset is_contiguous requires_grad requires_grad_ item tolist".split()
 )
-ASKED_OF_DTYPES = set("is_floating_point is_complex itemsize to_complex eps max".split())
+ASKED_OF_DTYPES = set("is_floating_point is_complex itemsize to_complex eps max tiny".split())
 PLAIN = set(
     "append insert index count items values keys get pop update union partition rpartition replace join format "
     "fromkeys capitalize startswith hist bin_edges _fields __name__ __qualname__ __doc__".split()
