@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from generate.kernels import Loops
@@ -33,8 +34,10 @@ def identifier(name: str) -> str:
     return name + "_op" if name in reserved else name
 
 
-def node_name(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_")) + "Backward0"
+def node_name(row: Row, form: int = 0) -> str:
+    """What grad_fn shows: MulBackward0, MaxPool2DWithIndicesBackward0."""
+    name = row.node or re.sub(r"(\d)d(?=[A-Z]|$)", r"\1D", "".join(part.capitalize() for part in row.name.split("_")))
+    return f"{name}Backward{form}"
 
 
 def value(default: object) -> str:
@@ -188,10 +191,12 @@ def primitive(i: int, row: Row) -> str:
                  f"DType::{DTYPE_NAMES.get(row.result, 'Bool')}, {masks}, {reals}, {divides}, {len(row.params)}}}")  # fmt: skip
         if row.grad and Loops(row).backward:
             fused = "ops::fused_elementwise_vjp"
+    chosen = next((k for k, p in enumerate(row.params) if p.name == row.node_by), -1)
+    second = f"{quoted(node_name(row, 1)) if row.node_by else 'nullptr'}, {chosen}"
     run = "ops::run_elementwise" if row.cls == "elementwise" else f"entries::{entry(row)}"
     flags = [differentiable, row.function, row.method, row.inplace and bool(row.params) and row.params[0].is_tensor]
     return ("  {" + ", ".join([
-        quoted(row.name), quoted(node_name(row.name)), quoted(row.doc), f"params_{i}" if row.params else "nullptr",
+        quoted(row.name), quoted(node_name(row)), second, quoted(row.doc), f"params_{i}" if row.params else "nullptr",
         str(len(row.params)), str(len(row.outputs)), f"results_{i}" if len(row.outputs) > 1 else "nullptr",
         f"Class::{row.cls.capitalize()}", f"Autocast::{autocast(row)}", *(str(f).lower() for f in flags),
         f"aliases_{i}" if row.aliases else "nullptr", quoted(row.namespace), str(sum(1 << DTYPES.index(d) for d in row.dtypes)),

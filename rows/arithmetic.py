@@ -61,7 +61,7 @@ elementwise("pow", "input, exponent", NUMBER, m.pow,
         where(exponent == 0, 0, g * (exponent * P.pow(input, exponent - 1))),
         where((input == 0) & (P.real_part(exponent) >= 0), 0, g * (result * P.log(input)))),
     domain=((0.2, 3), (-2, 2)), reference="ref.power(input, exponent)",
-    doc="`input` raised to the power `exponent`. A whole number to a negative power is 0, but for 1 and -1.")
+    node_by="exponent", doc="`input` raised to the power `exponent`. A whole number to a negative power is 0, but for 1 and -1.")
 
 elementwise("neg", "input", NUMBER, lambda x: -x, lambda g: -g,
     linear="input", aliases="negative", reference="-input", doc="The negative of each element.")

@@ -40,4 +40,4 @@ contraction("linear", "input, weight, bias: Tensor? = None", vjp="linear", saves
         "linear(x(4), x(3, 4), x(3))",
     ),
     reference="input @ weight.T + (0 if bias is None else bias)",
-    doc="input @ weight.T + bias over the last dimension: input (..., in), weight (out, in), bias (out,).")
+    node="Addmm", doc="input @ weight.T + bias over the last dimension: input (..., in), weight (out, in), bias (out,).")

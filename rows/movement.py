@@ -17,7 +17,7 @@ movement("clone", "input, *, memory_format: str? = None", lambda g: g, fails="cl
 movement("cast", "input, dtype: dtype?", lambda g, input: g, function=False, method=False, fails="_ops.cast(3, float32)",
     samples=("cast(x(2, 3), complex128)", "cast(x(5), bool)"),
     reference="input.astype(str(dtype).split('.')[1])",
-    doc="The elements as another type. Complex to real keeps the real part; real to integer truncates.")
+    node="ToCopy", doc="The elements as another type. Complex to real keeps the real part; real to integer truncates.")
 movement("copy", "input, other, non_blocking: bool = False", vjp="copy", function=False, method=False, inplace=True,
     linear=("other",), fails="ones(2).copy_(ones(3))",
     samples=("copy(x(2, 3), x(2, 3))", "copy(x(2, 3), x(3))"),
@@ -63,7 +63,7 @@ movement("pad_constant", "input, pad: ints, value: number = 0", vjp="pad_constan
     method=False, linear=(), fails="_ops.pad_constant(ones(2), (1,))",
     samples=("pad_constant(x(2, 3), (1, 2), 1)", "pad_constant(x(3, 4), (-1, 1, 2, 0))"),
     reference="ref.pad_constant(input, pad, value)",
-    doc="Adds (or, where negative, cuts) elements at both ends of the last dimensions: pad is (left, right) per dimension, last first.")
+    node="ConstantPadNd", doc="Adds (or, where negative, cuts) elements at both ends of the last dimensions: pad is (left, right) per dimension, last first.")
 movement("sum_to_size", "input, size: ints", lambda g, input: P.expand(g, input.shape), function=False, method=False,
     fails="_ops.sum_to_size(ones(2, 3), (4,))",
     samples=("sum_to_size(x(2, 3), (1, 3))", "sum_to_size(x(2, 3, 4), (3, 1))"),

@@ -38,7 +38,7 @@ kernel("class_cross_entropy",
         "class_cross_entropy(x(3, 4), whole(4, 3))",
         "class_cross_entropy(x(3, 4), whole(4, 3), fixed(4, low=0.5), 0, -100, 0.1)",
     ),
-    doc="Cross entropy of rows of scores (rows, classes) against class numbers (rows); reduction 0 none, 1 mean, 2 sum.")
+    node="NllLoss", doc="Cross entropy of rows of scores (rows, classes) against class numbers (rows); reduction 0 none, 1 mean, 2 sum.")
 kernel("class_nll", "input, target, weight: Tensor? = None, reduction: int = 1, ignore_index: int = -100",
     outputs=("loss", "total_weight"), auxiliary="total_weight", autocast="full", saves=("target", "weight", "total_weight"), hidden=True,
     fails="_ops.class_nll(ones(2, 3), tensor([0, 5]))",
@@ -46,7 +46,7 @@ kernel("class_nll", "input, target, weight: Tensor? = None, reduction: int = 1, 
         "class_nll(x(3, 4), whole(4, 3))",
         "class_nll(x(3, 4, 2), whole(4, 3, 2), fixed(4, low=0.5), 2)",
     ),
-    doc="Minus the log-probability of the target class: input (n, classes, ...), target (n, ...).")
+    node="NllLoss", doc="Minus the log-probability of the target class: input (n, classes, ...), target (n, ...).")
 composite("cross_entropy_loss",
     "input, target, weight: Tensor? = None, reduction: int = 1, ignore_index: int = -100, label_smoothing: float = 0.0",
     function=False, fails="_ops.cross_entropy_loss(ones(2, 3), tensor([0, 5]))",
@@ -71,7 +71,7 @@ kernel("layer_norm_kernel", "input, normalized_shape: ints, weight: Tensor? = No
     outputs=("output", "mean", "rstd"), auxiliary=("mean", "rstd"), saves=("input", "weight", "mean", "rstd"), hidden=True,
     fails="_ops.layer_norm_kernel(ones(2, 3), (4,))",
     samples=("layer_norm_kernel(x(3, 4), (4,), x(4), x(4))", "layer_norm_kernel(x(2, 3, 4), (3, 4))"),
-    doc="Normalises over the last dimensions to mean 0 and variance 1, then scales and shifts (Ba, Kiros, Hinton 2016).")
+    node="NativeLayerNorm", doc="Normalises over the last dimensions to mean 0 and variance 1, then scales and shifts (Ba, Kiros, Hinton 2016).")
 kernel("rms_norm_kernel", "input, normalized_shape: ints, weight: Tensor? = None, eps: float? = None",
     outputs=("output", "rstd"), auxiliary="rstd", saves=("input", "weight", "rstd"), hidden=True, fails="_ops.rms_norm_kernel(ones(2, 3), (4,))",
     samples="rms_norm_kernel(x(3, 4), (4,), x(4), 1e-5)",
@@ -80,13 +80,13 @@ kernel("group_norm_kernel", "input, num_groups: int, weight: Tensor? = None, bia
     outputs=("output", "mean", "rstd"), auxiliary=("mean", "rstd"), saves=("input", "weight", "mean", "rstd"), hidden=True,
     fails="_ops.group_norm_kernel(ones(2, 3), 2)",
     samples="group_norm_kernel(x(2, 4, 3), 2, x(4), x(4))",
-    doc="Normalises each group of channels of each sample (Wu and He 2018).")
+    node="NativeGroupNorm", doc="Normalises each group of channels of each sample (Wu and He 2018).")
 kernel("batch_norm_kernel",
     "input, weight: Tensor?, bias: Tensor?, running_mean: Tensor?, running_var: Tensor?, training: bool, momentum: float, eps: float",
     outputs=("output", "mean", "rstd"), auxiliary=("mean", "rstd"), saves=("input", "weight", "mean", "rstd"), hidden=True,
     fails="_ops.batch_norm_kernel(ones(3), None, None, None, None, True, 0.1, 1e-5)",
     samples="batch_norm_kernel(x(4, 3), x(3), x(3), None, None, True, 0.1, 1e-5)",
-    doc="Normalises each channel over the batch (training) or by running statistics (Ioffe and Szegedy 2015).")
+    node="NativeBatchNorm", doc="Normalises each channel over the batch (training) or by running statistics (Ioffe and Szegedy 2015).")
 composite("layer_norm",
     "input, normalized_shape: ints, weight: Tensor? = None, bias: Tensor? = None, eps: float = 1e-5, cudnn_enable: bool = True",
     fails="layer_norm(ones(2, 3), (4,))",
@@ -123,14 +123,14 @@ kernel("convolution_kernel", "input, weight, bias: Tensor? = None, " + "*, " + C
         "convolution_kernel(x(1, 2, 7), x(3, 2, 3), stride=(1,), padding=(1,), dilation=(1,), groups=1)",
     ),
     reference="ref.convolution(input, weight, bias, stride, padding, dilation, groups)",
-    doc="Cross-correlation of input (n, c, ...) with weight (o, c / groups, ...), over one to three dimensions.")
+    node="Convolution", doc="Cross-correlation of input (n, c, ...) with weight (o, c / groups, ...), over one to three dimensions.")
 kernel("convolution_input_grad", "grad, weight, *, size: ints, " + CONVOLUTION, cls="contraction",
     dtypes=FLOAT | COMPLEX, saves=("grad", "weight"), bilinear=("grad", "weight"), hidden=True,
     fails="_ops.convolution_input_grad(ones(1), ones(1), size=1, stride=1, padding=0, dilation=1, groups=1)",
     samples=(
         "convolution_input_grad(x(1, 2, 3, 4), x(2, 1, 3, 2), size=(1, 2, 5, 6), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2)",
     ),
-    doc="The transpose of convolution in its input: also the transposed convolution.")
+    node="Convolution", doc="The transpose of convolution in its input: also the transposed convolution.")
 kernel("convolution_weight_grad", "grad, input, *, size: ints, " + CONVOLUTION, cls="contraction",
     dtypes=FLOAT | COMPLEX, saves=("grad", "input"), bilinear=("grad", "input"), hidden=True,
     fails="_ops.convolution_weight_grad(ones(1), ones(1), size=1, stride=1, padding=0, dilation=1, groups=1)",

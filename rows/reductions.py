@@ -23,14 +23,14 @@ reduction("sum", DIMS + ", *, dtype: dtype? = None", ALL,
     Reduce(init=lambda: (0,), step=lambda s, x: (s[0] + x,), merge=lambda s, t: (s[0] + t[0],), finish=lambda s, n: s[0]),
     lambda g, input, dim, keepdim: unreduce(g, input, dim, keepdim),
     result="wide", widened={"int8", "int16"}, linear="input", reference="np.sum(input, dim, keepdims=keepdim)", fails="sum(ones(2), 3)",
-    doc="The sum over `dim` (None: all dimensions). Whole numbers and bools add up in int64.")
+    node_by="dim", doc="The sum over `dim` (None: all dimensions). Whole numbers and bools add up in int64.")
 
 reduction("mean", DIMS + ", *, dtype: dtype? = None", FLOAT | COMPLEX,
     Reduce(init=lambda: (0,), step=lambda s, x: (s[0] + x,), merge=lambda s, t: (s[0] + t[0],),
            finish=lambda s, n: s[0] / n),
     lambda g, input, dim, keepdim: unreduce(g, input, dim, keepdim, 0),
     linear="input", reference="np.mean(input, dim, keepdims=keepdim)", fails="mean(ones(2), 3)",
-    doc="The arithmetic mean over `dim` (None: all dimensions).")
+    node_by="dim", doc="The arithmetic mean over `dim` (None: all dimensions).")
 
 
 def prod_gradient(g, input, dim, keepdim):
@@ -44,7 +44,7 @@ def prod_gradient(g, input, dim, keepdim):
 reduction("prod", DIMS + ", *, dtype: dtype? = None", ALL,
     Reduce(init=lambda: (1,), step=lambda s, x: (s[0] * x,), merge=lambda s, t: (s[0] * t[0],), finish=lambda s, n: s[0]),
     prod_gradient, result="wide", widened=(BOOL | INTEGRAL) - {"int64"}, reference="np.prod(input, dim, keepdims=keepdim)", fails="prod(ones(2), 3)",
-    doc="The product over `dim` (None: all dimensions). Whole numbers and bools multiply in int64.")
+    node_by="dim", doc="The product over `dim` (None: all dimensions). Whole numbers and bools multiply in int64.")
 
 
 def extreme_gradient(g, input, dim, keepdim, result):

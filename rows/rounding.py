@@ -52,7 +52,7 @@ elementwise("nextafter", "input, other", FLOAT, m.nextafter, reference="np.nexta
 elementwise("replace_nonfinite", "input, nan: number, posinf: number, neginf: number", FLOAT,
     lambda x, nan, posinf, neginf: where(m.isnan(x), nan, where(m.isinf(x), where(x > 0, posinf, neginf), x)),
     lambda g, input: where(P.isfinite(input), g, 0),
-    function=False, method=False, doc="nan_to_num with all three substitutes given.")
+    function=False, method=False, node="NanToNum", doc="nan_to_num with all three substitutes given.")
 
 # ---- complex numbers -------------------------------------------------------------------------------------------------
 

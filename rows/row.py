@@ -104,6 +104,8 @@ class Row:
     fails: tuple[str, ...] = ()
     half: bool = True  # the types of half width are computed in float32; False: they are refused
     autocast: str = ""  # under mixed precision: low (contractions) | full (float32) | none (all others)
+    node: str = ""  # what grad_fn calls it, where that is not the row's name: "NativeLayerNorm"
+    node_by: str = ""  # the parameter that, where it is given, makes grad_fn's name end in 1 instead of 0
     auxiliary: tuple[str, ...] = ()  # outputs that only the gradient reads: they have no gradient of their own
     by_layout: bool = False  # the result depends on how the input lies in memory: tests give it contiguous inputs only
     reference: str | Callable | None = None

@@ -72,7 +72,7 @@ view("squeeze", "input, dim: dims = None",
     lambda g, input: P.reshape(g, input.shape), fails="squeeze(ones(2, 1), 5)",
     samples=("squeeze(x(1, 3, 1))", "squeeze(x(1, 3, 1), -1)", "squeeze(x(1, 3, 1), (0, 1))"),
     reference="np.squeeze(input, None if dim is None else tuple(d for d in np.atleast_1d(dim) if input.shape[d] == 1))",
-    doc="Drops the dimensions of size 1: all of them, or those named.")
+    node_by="dim", doc="Drops the dimensions of size 1: all of them, or those named.")
 view("diagonal", "input, offset: int = 0, dim1: int = 0, dim2: int = 1",
     lambda g, input, offset, dim1, dim2: P.diagonal_backward(g, input.shape, offset, dim1, dim2),
     fails="diagonal(ones(2, 2), 0, 1, 1)",

@@ -117,6 +117,11 @@ bool needs_composition(const Primitive& p, const Value* args, const Tensor* resu
 
 }  // namespace
 
+[[noreturn, gnu::cold]] static void refuse_inference(const Primitive& p, const Value& v) {
+  fail(ErrorKind::Runtime, "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it in autograd.\n",
+       p.name, ": expected tensors made outside of inference_mode; got ", describe(v));
+}
+
 NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
   const Primitive& p = c.primitive;
   size_t edges = 0, dims = 0;
@@ -134,6 +139,10 @@ NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
   NodeRef result(n);
   n->block_bytes_ = bytes;
   n->result_count = p.result_count;
+  if (p.second_name) {
+    const Value& by = c.args[p.second_by];
+    n->second_ = by.kind == Kind::Tensor || (by.kind == Kind::Ints && !by.as_ints().empty()) || (by.kind == Kind::Int && p.cls != Class::Elementwise);
+  }
   n->edges_ = carve<Edge>(at, edges);
   n->args_ = carve<OwnedValue>(at, p.param_count);
   n->versions_ = carve<uint32_t>(at, entries);
@@ -144,6 +153,7 @@ NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
   for (int i = 0; i < p.param_count; i++) {
     const Value& v = c.args[i];
     bool unread = (v.kind == Kind::Tensor || v.kind == Kind::Tensors) && !(p.saves >> i & 1);
+    if (!unread && v.kind == Kind::Tensor && v.tensor->inference) [[unlikely]] refuse_inference(p, v);
     if (unread) new (&n->args_[i]) OwnedValue;
     else new (&n->args_[i]) OwnedValue(overwritten && i == 0 ? *overwritten : v);
   }
@@ -220,7 +230,7 @@ void PrimitiveNode::dispose() {
   deallocate(block, bytes);
 }
 
-const char* PrimitiveNode::name() const { return primitive_.node_name; }
+const char* PrimitiveNode::name() const { return second_ ? primitive_.second_name : primitive_.node_name; }
 
 void PrimitiveNode::release_saved() {
   released_ = true;

@@ -131,6 +131,7 @@ class PrimitiveNode final : public Node {
   size_t block_bytes_ = 0;
   uint32_t edge_count_ = 0;
   bool released_ = false;
+  bool second_ = false;                  // the row's second name is this node's
   Edge* edges_ = nullptr;
   OwnedValue* args_ = nullptr;
   uint32_t* versions_ = nullptr;         // of every entry that has an edge, then of the results

@@ -107,6 +107,16 @@ Tensor& result(Call& c, int i, Ints sizes, DType dtype) {
   return r;
 }
 
+// What inference mode makes can never be recorded; operands that come back as they are stay what they were.
+[[gnu::cold, gnu::noinline]] static void mark_inference(Call& c) {
+  for (int i = 0; i < c.primitive.result_count; i++) {
+    Tensor& r = c.results[i];
+    bool ours = bool(r);
+    for (int a = 0; a < c.primitive.param_count; a++) ours = ours && !(c.args[a].is_tensor() && c.args[a].tensor == r.get());
+    if (ours) r->inference = true;
+  }
+}
+
 void call(const Primitive& p, Value* args, Tensor* results) {
   Call c{p, args};
   if (p.cls == Class::Composite) {  // only what it calls is seen
@@ -120,6 +130,7 @@ void call(const Primitive& p, Value* args, Tensor* results) {
     return layers.transform(keys, p, args, results, false, false);
   run(c);
   if (p.cls == Class::View) layers.mark_view(c.results[0], c.tensor(0));
+  else if (state.inference) [[unlikely]] mark_inference(c);
   if (seen.grad && state.grad_enabled && p.differentiable) layers.record(c);
   for (int i = 0; i < p.result_count; i++) results[i] = std::move(c.results[i]);
 }

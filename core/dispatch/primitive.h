@@ -72,6 +72,8 @@ struct Elementwise {
 struct Primitive {
   const char* name;
   const char* node_name;            // "MulBackward0": what grad_fn shows
+  const char* second_name;          // "SumBackward1": the same where argument `second_by` was given, or null
+  int8_t second_by;
   const char* doc;
   const Param* params;
   uint8_t param_count;

@@ -283,7 +283,9 @@ PyObject* py_tensor_from(PyObject*, PyObject* const* args, Py_ssize_t) {
   return guarded([&] {
     DType dtype;
     if (args[1] != Py_None) dtype = dtype_of_object(args[1]);
-    return wrap(tensor_from(args[0], args[1] != Py_None ? &dtype : nullptr));
+    Tensor t = tensor_from(args[0], args[1] != Py_None ? &dtype : nullptr);
+    t->inference = thread_state().inference;
+    return wrap(t);
   });
 }
 

@@ -135,6 +135,7 @@ static PyMethodDef size_methods[] = {{"numel", size_numel, METH_NOARGS, "The num
                                      {}};
 
 // ---- Generator ----
+PyTypeObject GeneratorType = {PyVarObject_HEAD_INIT(nullptr, 0)};
 static PyObject* generator_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   auto* self = reinterpret_cast<GeneratorObject*>(type->tp_alloc(type, 0));
   if (self) {
@@ -186,16 +187,22 @@ static PyObject* generator_set_state(PyObject* self, PyObject* state) {
     return Py_NewRef(self);
   });
 }
+static PyObject* generator_clone_state(PyObject* self, PyObject*) {
+  Object made(PyObject_CallNoArgs(reinterpret_cast<PyObject*>(&GeneratorType)));
+  Object state(made ? generator_get_state(self, nullptr) : nullptr);
+  if (!state) return nullptr;
+  return generator_set_state(made.get(), state.get());
+}
 static PyObject* generator_device(PyObject*, void*) { return Py_NewRef(cpu_device ? cpu_device : Py_None); }
 static PyMethodDef generator_methods[] = {
     {"manual_seed", generator_manual_seed, METH_O, "Starts the stream that this number names; returns the generator."},
     {"initial_seed", generator_initial_seed, METH_NOARGS, "The number that the stream started from."},
     {"seed", generator_seed, METH_NOARGS, "Starts a stream from a random number, and returns that number."},
     {"get_state", generator_get_state, METH_NOARGS, "The state as a uint8 tensor."},
+    {"clone_state", generator_clone_state, METH_NOARGS, "A generator of its own at the same place of the stream."},
     {"set_state", generator_set_state, METH_O, "Takes up a state that get_state gave."},
     {}};
 static PyGetSetDef generator_getset[] = {{"device", generator_device, nullptr, "Where it draws: the CPU.", nullptr}, {}};
-PyTypeObject GeneratorType = {PyVarObject_HEAD_INIT(nullptr, 0)};
 
 int add_small_types(PyObject* module) {
   DTypeType.tp_name = "torch.dtype";

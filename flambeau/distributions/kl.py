@@ -92,9 +92,9 @@ def _one_hot(p: Any, q: Any) -> Any:
 
 @register_kl(Bernoulli, Bernoulli)
 def _bernoulli(p: Any, q: Any) -> Any:
-    yes = p.probs * (F.softplus(-q.logits) - F.softplus(-p.logits))
+    yes = p.probs * (F.logsigmoid(p.logits) - F.logsigmoid(q.logits))
     yes = flambeau.where(p.probs == 0, flambeau.zeros_like(yes), _infinite_where(q.probs == 0, yes))
-    no = (1 - p.probs) * (F.softplus(q.logits) - F.softplus(p.logits))
+    no = (1 - p.probs) * (F.logsigmoid(-p.logits) - F.logsigmoid(-q.logits))
     return yes + flambeau.where(p.probs == 1, flambeau.zeros_like(no), _infinite_where(q.probs == 1, no))
 
 

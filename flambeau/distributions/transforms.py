@@ -191,7 +191,7 @@ class SigmoidTransform(Transform):
         return y.log() - (-y).log1p()
 
     def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
-        return -F.softplus(-x) - F.softplus(x)
+        return F.logsigmoid(x) + F.logsigmoid(-x)
 
 
 class SoftplusTransform(Transform):
@@ -201,13 +201,13 @@ class SoftplusTransform(Transform):
     bijective = True
 
     def _call(self, x: Any) -> Any:
-        return F.softplus(x)
+        return -F.logsigmoid(-x)
 
     def _inverse(self, y: Any) -> Any:
         return (-y).expm1().neg().log() + y
 
     def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
-        return -F.softplus(-x)
+        return F.logsigmoid(x)
 
 
 class TanhTransform(Transform):
@@ -224,7 +224,7 @@ class TanhTransform(Transform):
 
     def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
         # log(1 - tanh(x)^2) without cancellation
-        return 2.0 * (math.log(2.0) - x - F.softplus(-2.0 * x))
+        return 2.0 * (math.log(2.0) - x + F.logsigmoid(2.0 * x))
 
 
 class AbsTransform(Transform):
