@@ -198,3 +198,20 @@ def test_unreadable_image(tmp_path):
     with pytest.raises(Exception) as raised:
         predict.read_image(str(picture))
     assert "broken.png" in str(raised.value)
+
+
+def test_numbers_at_the_end_of_what_fits():
+    """Where sums of such numbers would leave 64 bits, the result is right or an error, never another number."""
+    x, most, least = torch.ones(3, 4), 2**63 - 1, -(2**63)
+    for diagonal in (most, most - 2, 10):
+        assert x.tril(diagonal).sum() == 12 and x.triu(diagonal).sum() == 0
+    for diagonal in (least, least + 2, -10):
+        assert x.tril(diagonal).sum() == 0 and x.triu(diagonal).sum() == 12
+    images, weight = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 2, 2)
+    for options in ({"padding": 2**62}, {"dilation": 2**62}, {"dilation": 2**63 - 1}, {"padding": 2**63 - 1}):
+        with pytest.raises(RuntimeError):
+            torch.nn.functional.conv2d(images, weight, **options)
+        with pytest.raises(RuntimeError):
+            torch.nn.functional.conv_transpose2d(images, weight, **options)
+    with pytest.raises(RuntimeError):
+        torch.nn.functional.conv_transpose2d(images, weight, stride=2**62)

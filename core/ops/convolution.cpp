@@ -40,12 +40,14 @@ kernels::ConvShape shape_of(Ints x, Ints w, Ints y, Ints stride, Ints pad, Ints 
 Dims output_size(const Tensor& x, const Tensor& w, Ints stride, Ints pad, Ints dilation) {
   Dims size{x.size(0), w.size(0)};
   for (int i = 2; i < x.dim(); i++) {
-    int64_t reach = dilation[size_t(i - 2)] * (w.size(i) - 1) + 1, padded = x.size(i) + 2 * pad[size_t(i - 2)];
+    auto padded_size = [&](int d) { return plus(x.size(d), times(2, pad[size_t(d - 2)])); };
+    auto reach_of = [&](int d) { return plus(times(dilation[size_t(d - 2)], w.size(d) - 1), 1); };
+    int64_t reach = reach_of(i), padded = padded_size(i);
     if (padded < reach) {
       std::string in, kernel;
       for (int k = 2; k < x.dim(); k++) {
-        in += (k > 2 ? " x " : "") + std::to_string(x.size(k) + 2 * pad[size_t(k - 2)]);
-        kernel += (k > 2 ? " x " : "") + std::to_string(dilation[size_t(k - 2)] * (w.size(k) - 1) + 1);
+        in += (k > 2 ? " x " : "") + std::to_string(padded_size(k));
+        kernel += (k > 2 ? " x " : "") + std::to_string(reach_of(k));
       }
       fail(ErrorKind::Runtime, "Calculated padded input size per channel: (", in, "). Kernel size: (", kernel,
            "). Kernel size can't be greater than actual input size");

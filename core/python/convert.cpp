@@ -385,10 +385,10 @@ PyObject* py_to_dlpack(PyObject*, PyObject* self) {
       raise(PyExc_BufferError, "Can't export tensors that require gradient, use tensor.detach()");
     struct Exported {
       DLManagedTensor managed;
-      Tensor tensor;
+      Ref<Storage> storage;  // not the tensor, which may take another one (x.data = ...)
       Dims sizes, strides;
     };
-    auto* e = new Exported{{}, t, Dims(t.sizes()), Dims(t.strides())};
+    auto* e = new Exported{{}, Ref<Storage>::share(t.storage()), Dims(t.sizes()), Dims(t.strides())};
     e->managed.tensor = {t.data(), {1, 0}, t.dim(), kDLTypes[int(t.dtype())], e->sizes.data(), e->strides.data(), 0};
     e->managed.context = e;
     e->managed.deleter = [](DLManagedTensor* m) {
@@ -432,7 +432,7 @@ PyObject* py_from_dlpack(PyObject*, PyObject* capsule) {
 
 // ---- buffer protocol ----
 struct Exported {
-  Tensor tensor;
+  Ref<Storage> storage;  // not the tensor, which may take another one (x.data = ...)
   Dims shape, strides;
 };
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
@@ -447,7 +447,7 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     view->obj = nullptr;
     return -1;
   }
-  auto* e = new Exported{t, Dims(t.sizes()), Dims(t.strides())};
+  auto* e = new Exported{Ref<Storage>::share(t.storage()), Dims(t.sizes()), Dims(t.strides())};
   int64_t size = int64_t(item_size(t.dtype()));
   for (int64_t& s : e->strides) s *= size;
   view->buf = t.data();

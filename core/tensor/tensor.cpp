@@ -230,8 +230,12 @@ void resize_(const Tensor& t, Ints sizes) {
   size_t needed = size_t(checked_bytes(sizes, t.dtype()));
   size_t offset = size_t(body->data - body->storage->data);
   if (needed && offset + needed > body->storage->bytes) {
-    check(body->storage->owned(), "Trying to resize storage that is not resizable");
     Storage* s = body->storage;
+    check(s->owned(), "Trying to resize storage that is not resizable");
+    if (s->refs.load() > 1)  // tensors and arrays know where their bytes are; those that share would go on with freed ones
+      fail(ErrorKind::Runtime, "Trying to resize storage that is not resizable\nresize_: expected a storage of the tensor's "
+           "own, as it has to grow from ", s->bytes, " to ", offset + needed, " bytes; got one that views, arrays or "
+           "buffers share\nhint: resize before sharing, or make a new tensor");
     size_t bytes = offset + needed;
     auto* grown = static_cast<char*>(allocate(bytes));
     std::memcpy(grown, s->data, std::min(s->bytes, bytes));

@@ -157,6 +157,35 @@ def test_resize_and_set_data():
     assert tuple(p.shape) == (3,) and p.requires_grad
 
 
+@pytest.mark.parametrize("size", [3, 5000])
+def test_resize_does_not_pull_memory_from_under_others(size):
+    """Views, arrays and buffers know where their bytes are: a storage that they share may not move."""
+    big = 100 * size
+    for share in (lambda x: x[1:], lambda x: x.detach(), lambda x: x.numpy(), lambda x: memoryview(x), torch.to_dlpack):
+        x = torch.zeros(size)
+        other = share(x)
+        with pytest.raises(RuntimeError, match="Trying to resize storage that is not resizable"):
+            x.resize_(big)
+        assert tuple(x.shape) == (size,) and x.sum() == 0
+        assert tuple(x.resize_(1).shape) == (1,)  # what fits is there
+        del other
+        assert tuple(x.resize_(big).shape) == (big,)
+    x = torch.zeros(size)
+    with pytest.raises(RuntimeError, match="not resizable"):
+        torch.ones(big, out=x[:2])
+    assert x.sum() == 0
+
+
+@pytest.mark.parametrize("size", [3, 5000])
+def test_arrays_and_capsules_outlive_a_change_of_data(size):
+    for share in (lambda x: x.numpy(), lambda x: np.asarray(memoryview(x)), lambda x: torch.from_dlpack(torch.to_dlpack(x)).numpy()):
+        x = torch.full((size,), 7.0)
+        array = share(x)
+        x.data = torch.zeros(2)
+        kept = [torch.full((size,), 1.0) for _ in range(20)]  # would take the place of what was freed
+        assert (array == 7).all() and len(kept) == 20
+
+
 # ---- out= ----
 
 

@@ -1,8 +1,10 @@
 """DataLoader: order, seeds, shared memory, and what happens when a worker fails."""
 
+import contextlib
 import gc
 import glob
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -273,8 +275,12 @@ if __name__ == "__main__":
 
 
 def children(pid):
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout
-    return [int(word) for word in found.split()]
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            if int(path.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(path.parent.name))
+    return found
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

@@ -15,6 +15,7 @@ int64_t clamp(int64_t x, int64_t low, int64_t high) { return x < low ? low : x >
 void triangle(void* out, const void* in, int64_t batch, int64_t rows, int64_t columns, int64_t diagonal, bool upper,
               int item_size) {
   int64_t bytes = columns * item_size;
+  diagonal = clamp(diagonal, -rows - 1, columns + 1);  // beyond the corners nothing changes, and sums stay numbers
   parallel_for(batch * rows, at_least_one(kGrain / at_least_one(bytes)), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t r = begin; r < end; ++r) {
       char* to = static_cast<char*>(out) + r * bytes;
