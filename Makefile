@@ -71,7 +71,7 @@ docs: build ## Write the page of operators into docs/operators.md
 	@cp $(BUILD)/generated/docs/operators.md docs/operators.md && echo "docs/operators.md"
 
 wheel: build ## Build the wheel into dist
-	@$(PIP) wheel . --no-build-isolation --no-deps -w dist -C build-dir=$(BUILD)
+	@SKBUILD_BUILD_DIR=$(BUILD) $(PIP) wheel . --no-build-isolation --no-deps -w dist && ls dist/*.whl
 
 clean: ## Remove everything that was built
 	@rm -rf build dist $(VENV) flambeau/_C*.so

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import sys
 import time
 from typing import Any
 
@@ -152,5 +153,6 @@ def run_demo(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers:
     else:
         written += pictures.draw_all(folder, result["history"], held_out, result["probabilities"])
     print(f"In {folder}: {', '.join(written)}")
-    print(f"Now try it on an image of yours: flambeau predict {folder / 'model.pt'} digit.png")
+    program = sys.argv[0] if sys.argv[0].startswith(".") else "flambeau"  # .venv/bin/flambeau is not on the PATH
+    print(f"Now try it on an image of yours: {program} predict {folder / 'model.pt'} digit.png")
     return 0
