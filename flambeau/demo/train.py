@@ -104,12 +104,17 @@ def train(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers: in
     return result
 
 
+def count(number: int, thing: str) -> str:
+    """1 epoch, 20 epochs."""
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
 def run_demo(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers: int = 0) -> int:
     """The whole demo with its output; returns the exit status."""
     try:
         print(
             "Training a small convolutional network on 4,000 handwritten digits; "
-            f"{epochs} epochs, {torch.get_num_threads()} threads.",
+            f"{count(epochs, 'epoch')}, {count(torch.get_num_threads(), 'thread')}.",
             flush=True,
         )
         result = train(folder, epochs, seed, workers)
@@ -119,7 +124,7 @@ def run_demo(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers:
         done = len(result["history"]["loss"])
         if done:
             print(
-                f"\nInterrupted after {done} of {epochs} epochs. "
+                f"\nInterrupted after {done} of {count(epochs, 'epoch')}. "
                 f"The checkpoint of epoch {done} is whole: {folder / 'model.pt'}"
             )
         else:
