@@ -232,7 +232,7 @@ void slice(Call& c) {
   end = std::clamp<int64_t>(end < 0 ? end + n : end, start, n);
   Dims sizes(t.sizes()), strides(t.strides());
   int64_t offset = start * strides[dim];
-  sizes[dim] = end > start ? (end - start - 1) / step + 1 : 0;
+  sizes[dim] = step == 1 ? end - start : end > start ? (end - start - 1) / step + 1 : 0;
   strides[dim] = int64_t(uint64_t(strides[dim]) * uint64_t(step));  // beyond 64 bits only where no second step is taken
   give(c, sizes, strides, offset);
 }
