@@ -156,7 +156,7 @@ template <class T> struct Correlator {
 template <class T> struct Pointwise {
   static constexpr int64_t kWide = kTileColumns<T>;
   const Correlation<T>& r;
-  const Weights<T> weights{r, ceil_div(r.c, ceil_div(r.c, 384))};
+  const Weights<T> weights{r, ceil_div(r.c, ceil_div(r.c, kBlockK))};
   const int64_t positions = r.axis[1].out, whole = positions / kWide, rest = positions % kWide;  // panels and positions of an image
   const int64_t left_over = r.images * rest, units = r.images * whole + ceil_div(left_over, kWide);
 
