@@ -93,6 +93,33 @@ template <class V>
 FLAMBEAU_INLINE void store(void* p, V x) {
   __builtin_memcpy(p, &x, sizeof x);
 }
+// The same past the caches, to an aligned place, if `past`: a result far larger than they are then costs no reading of
+// its lines, and leaves what they hold. Whoever stores so ends with fence().
+template <class V>
+FLAMBEAU_INLINE void store_past(void* p, V x, bool past) {
+#if defined(__x86_64__)
+  if constexpr (is_vector<V> && sizeof(V) == kWidth && !std::is_same_v<V, BoolLanes>) {
+    if (past) [[unlikely]] {
+      typedef long long Words __attribute__((vector_size(kWidth)));
+#if __has_builtin(__builtin_nontemporal_store)
+      return __builtin_nontemporal_store(__builtin_bit_cast(Words, x), static_cast<Words*>(p));
+#elif defined(FLAMBEAU_ISA_v4)
+      return __builtin_ia32_movntdq512(static_cast<Words*>(p), __builtin_bit_cast(Words, x));
+#elif defined(FLAMBEAU_ISA_v3)
+      return __builtin_ia32_movntdq256(static_cast<Words*>(p), __builtin_bit_cast(Words, x));
+#else
+      return __builtin_ia32_movntdq(static_cast<Words*>(p), __builtin_bit_cast(Words, x));
+#endif
+    }
+  }
+#endif
+  store<V>(p, x);
+}
+FLAMBEAU_INLINE void fence(bool past) {
+#if defined(__x86_64__)
+  if (past) __builtin_ia32_sfence();
+#endif
+}
 template <class V>
 FLAMBEAU_INLINE Mask<V> load_mask(const char* p) {
   if constexpr (is_vector<V>) {
