@@ -191,6 +191,12 @@ def autocast(row: Row) -> str:
     return (row.autocast or ("low" if row.cls == "contraction" else "none")).capitalize()
 
 
+def parameters_by_kind(row: Row) -> list[str]:
+    """Bits of the parameters that are tensors, and of those that are lists of them."""
+    kinds = [KINDS[p.type] for p in row.params]
+    return [str(sum(1 << i for i, kind in enumerate(kinds) if kind == wanted)) for wanted in ("Tensor", "Tensors")]
+
+
 def primitive(i: int, row: Row) -> str:
     composed, _ = vjp_names(row)
     arguments, results = saved(row)
@@ -212,7 +218,7 @@ def primitive(i: int, row: Row) -> str:
     flags = [differentiable, row.function, row.method, row.inplace and bool(row.params) and row.params[0].is_tensor]
     return ("  {" + ", ".join([
         quoted(row.name), quoted(node_name(row)), second, quoted(row.doc), f"params_{i}" if row.params else "nullptr",
-        str(len(row.params)), str(len(row.outputs)), f"results_{i}" if len(row.outputs) > 1 else "nullptr",
+        str(len(row.params)), *parameters_by_kind(row), str(len(row.outputs)), f"results_{i}" if len(row.outputs) > 1 else "nullptr",
         f"Class::{row.cls.capitalize()}", f"Autocast::{autocast(row)}", *(str(f).lower() for f in flags),
         f"aliases_{i}" if row.aliases else "nullptr", quoted(row.namespace), str(sum(1 << DTYPES.index(d) for d in row.dtypes)),
         str(arguments), str(results), bits(row, row.linear), bits(row, row.bilinear), loops,

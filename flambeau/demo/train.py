@@ -90,11 +90,11 @@ def train(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers: in
                 trained += time.perf_counter() - begin
                 probabilities, held_out_loss, accuracy = evaluate(model, held_out)
                 save_checkpoint(folder / "model.pt", model, optimizer, epoch, accuracy)
-                bar.epoch(epoch, accuracy)
                 result.update(probabilities=probabilities, accuracy=accuracy, epochs=epoch)
                 figures = (total_loss / seen, total_correct / seen, held_out_loss, accuracy, schedule.get_last_lr()[0])
                 for values, figure in zip(history.values(), figures):
                     values.append(figure)
+                bar.epoch(epoch, accuracy)  # the last, so that an interruption after its line finds the epoch counted
     except KeyboardInterrupt:
         result["interrupted"] = True
     if history["loss"]:
@@ -121,7 +121,7 @@ def run_demo(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers:
     except KeyboardInterrupt:  # before the loop began
         result = {"interrupted": True, "history": {"loss": []}}
     if result["interrupted"]:
-        done = len(result["history"]["loss"])
+        done = result.get("epochs", 0)
         if done:
             print(
                 f"\nInterrupted after {done} of {count(epochs, 'epoch')}. "
