@@ -8,7 +8,8 @@ namespace flambeau {
 
 class Generator;
 
-enum class Kind : uint8_t { None, Tensor, Int, Double, Bool, Complex, Ints, Doubles, Tensors, DType, Text, Generator };
+// As wide as the rest of the word: a copy of a value is two whole words, which the processor forwards.
+enum class Kind : uint32_t { None, Tensor, Int, Double, Bool, Complex, Ints, Doubles, Tensors, DType, Text, Generator };
 
 struct Value {
   union {

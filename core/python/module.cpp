@@ -10,6 +10,7 @@ namespace flambeau::python {
 namespace {
 
 PyObject* override_handler = nullptr;
+Py_ssize_t split_regions = 0;  // guarded by the GIL
 thread_local bool overrides_off = false;
 
 PyObject* py_set_num_threads(PyObject*, PyObject* n) {
@@ -88,6 +89,7 @@ PyObject* py_memory_stats(PyObject*, PyObject*) {
   MemoryStats s = memory_stats();
   return Py_BuildValue("{s:n,s:n,s:n}", "in_use", Py_ssize_t(s.in_use), "cached", Py_ssize_t(s.cached), "peak", Py_ssize_t(s.peak));
 }
+PyObject* py_split_regions(PyObject*, PyObject*) { return PyLong_FromSsize_t(split_regions); }
 PyObject* py_release_cached(PyObject*, PyObject*) {
   release_cached();
   Py_RETURN_NONE;
@@ -108,10 +110,15 @@ PyMethodDef functions[] = {
     {"set_override_handler", py_set_override_handler, METH_O, nullptr},
     {"disable_overrides", py_disable_overrides, METH_O, nullptr},
     {"memory_stats", py_memory_stats, METH_NOARGS, "Bytes in use, cached, and at most in use so far."},
+    {"split_regions", py_split_regions, METH_NOARGS, "How often the work of a call was handed to several threads so far."},
     {"release_cached", py_release_cached, METH_NOARGS, "Gives cached memory back to the system."},
     {}};
 
-void* leave_region() { return PyGILState_Check() ? PyEval_SaveThread() : nullptr; }
+void* leave_region() {
+  if (!PyGILState_Check()) return nullptr;
+  split_regions++;
+  return PyEval_SaveThread();
+}
 void enter_region(void* state) { if (state) PyEval_RestoreThread(static_cast<PyThreadState*>(state)); }
 
 PyModuleDef definition = {PyModuleDef_HEAD_INIT, "flambeau._C", "The core.", -1, functions, nullptr, nullptr, nullptr, nullptr};

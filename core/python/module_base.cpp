@@ -218,7 +218,7 @@ PyObject* init_subclass(PyObject* cls, PyObject* args, PyObject* kwargs) {
   Object done(rest ? PyObject_Call(rest.get(), args, kwargs) : nullptr);  // Generic and other bases beside this one
   if (!done) return nullptr;
   auto* type = reinterpret_cast<PyTypeObject*>(cls);
-  static PyObject* object_getattribute = PyDict_GetItemString(PyBaseObject_Type.tp_dict, "__getattribute__");
+  PyObject* object_getattribute = _PyType_Lookup(&PyBaseObject_Type, str_getattribute);  // 3.12 hides tp_dict of its own types
   PyObject* getattribute = _PyType_Lookup(type, str_getattribute);
   bool plain = getattribute == object_getattribute || (getattribute && Py_TYPE(getattribute) == &PyWrapperDescr_Type);
   if (_PyType_Lookup(type, str_getattr) == own_getattr && plain) type->tp_getattro = module_getattro;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import sys
 import time
 from typing import Any
 
@@ -89,11 +90,11 @@ def train(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers: in
                 trained += time.perf_counter() - begin
                 probabilities, held_out_loss, accuracy = evaluate(model, held_out)
                 save_checkpoint(folder / "model.pt", model, optimizer, epoch, accuracy)
-                bar.epoch(epoch, accuracy)
                 result.update(probabilities=probabilities, accuracy=accuracy, epochs=epoch)
                 figures = (total_loss / seen, total_correct / seen, held_out_loss, accuracy, schedule.get_last_lr()[0])
                 for values, figure in zip(history.values(), figures):
                     values.append(figure)
+                bar.epoch(epoch, accuracy)  # the last, so that an interruption after its line finds the epoch counted
     except KeyboardInterrupt:
         result["interrupted"] = True
     if history["loss"]:
@@ -103,22 +104,27 @@ def train(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers: in
     return result
 
 
+def count(number: int, thing: str) -> str:
+    """1 epoch, 20 epochs."""
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
 def run_demo(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers: int = 0) -> int:
     """The whole demo with its output; returns the exit status."""
     try:
         print(
             "Training a small convolutional network on 4,000 handwritten digits; "
-            f"{epochs} epochs, {torch.get_num_threads()} threads.",
+            f"{count(epochs, 'epoch')}, {count(torch.get_num_threads(), 'thread')}.",
             flush=True,
         )
         result = train(folder, epochs, seed, workers)
     except KeyboardInterrupt:  # before the loop began
         result = {"interrupted": True, "history": {"loss": []}}
     if result["interrupted"]:
-        done = len(result["history"]["loss"])
+        done = result.get("epochs", 0)
         if done:
             print(
-                f"\nInterrupted after {done} of {epochs} epochs. "
+                f"\nInterrupted after {done} of {count(epochs, 'epoch')}. "
                 f"The checkpoint of epoch {done} is whole: {folder / 'model.pt'}"
             )
         else:
@@ -152,5 +158,6 @@ def run_demo(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers:
     else:
         written += pictures.draw_all(folder, result["history"], held_out, result["probabilities"])
     print(f"In {folder}: {', '.join(written)}")
-    print(f"Now try it on an image of yours: flambeau predict {folder / 'model.pt'} digit.png")
+    program = sys.argv[0] if sys.argv[0].startswith(".") else "flambeau"  # .venv/bin/flambeau is not on the PATH
+    print(f"Now try it on an image of yours: {program} predict {folder / 'model.pt'} digit.png")
     return 0

@@ -42,7 +42,8 @@ def save(
         pickle_module, pickle_protocol: accepted; the format is always pickle protocol 2.
 
     Raises:
-        RuntimeError: the folder does not exist, or the disk is full; what was at the path before is still there.
+        RuntimeError: the folder does not exist, or the disk is full (then it is an OSError with its errno too); what was
+            at the path before is still there.
         pickle.PicklingError: the object holds something that cannot be pickled.
 
     >>> import flambeau as torch, io
@@ -63,7 +64,7 @@ def save(
         name = os.path.splitext(stem)[0] or stem or "archive"
         data, storages = pack(obj)  # before the file is opened: what cannot be pickled leaves no trace
         with atomic_file(path) as file:
-            _write(file, name, data, storages)
+            _write(file, name, data, storages, path)
     elif hasattr(f, "write"):
         data, storages = pack(obj)
         _write(f, "archive", data, storages)
@@ -74,8 +75,8 @@ def save(
         )
 
 
-def _write(file: Any, name: str, data: bytes, storages: list[Any]) -> None:
-    writer = ArchiveWriter(file, name)
+def _write(file: Any, name: str, data: bytes, storages: list[Any], where: str = "") -> None:
+    writer = ArchiveWriter(file, name, where)
     writer.add("data.pkl", data)
     writer.add(".format_version", b"1")
     writer.add(".storage_alignment", b"64")

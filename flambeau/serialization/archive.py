@@ -16,24 +16,40 @@ _DATE = 0x21  # 1 January 1980, the earliest the format knows: equal content giv
 _PIECE = 1 << 24
 
 
-class ArchiveWriter:
-    """Writes records one after the other to a file object, which need not be seekable."""
+class WriteError(OSError, RuntimeError):
+    """What could not be written: an OSError with the system's errno, and the RuntimeError that PyTorch raises."""
 
-    def __init__(self, file: IO[bytes], name: str) -> None:
-        self.file, self.name = file, name
+
+def _write_error(what: str, where: str, wanted: str, error: OSError) -> WriteError:
+    result = WriteError(
+        f"PytorchStreamWriter failed writing file {what}: file write failed\n"
+        f"save: expected {wanted}{f' in {where}' if where else ''}; got {error.strerror or error}\n"
+        "hint: what was saved there before is still whole; make room, or save elsewhere"
+    )
+    result.errno = error.errno
+    return result
+
+
+class ArchiveWriter:
+    """Writes records one after the other to a file object, which need not be seekable; `where` is for messages."""
+
+    def __init__(self, file: IO[bytes], name: str, where: str = "") -> None:
+        self.file, self.name, self.where = file, name, where
         self.position = 0
         self.entries: list[tuple[bytes, int, int, int]] = []  # name, checksum, size, offset
 
     def _write(self, data: Any, what: str) -> None:
         view = memoryview(data)
         try:
-            for start in range(0, len(view), _PIECE):
-                self.file.write(view[start : start + _PIECE])
+            done = 0
+            while done < len(view):
+                piece = view[done : done + _PIECE]
+                taken = self.file.write(piece)
+                if taken is not None and not 0 < taken <= len(piece):
+                    raise OSError(None, f"write() took {taken} bytes of {len(piece)}")
+                done += len(piece) if taken is None else taken  # raw files may take less; own write methods return nothing
         except OSError as error:
-            raise RuntimeError(
-                f"PytorchStreamWriter failed writing file {what}: file write failed\n"
-                f"save: expected room for {len(view)} bytes more; got {error.strerror or error}"
-            ) from error
+            raise _write_error(what, self.where, f"room for {len(view)} bytes more", error) from error
         self.position += len(view)
 
     def add(self, record: str, data: Any) -> None:
@@ -137,6 +153,12 @@ class ArchiveReader:
         for info in infos:
             self._check(info)
             self.records[info.filename.partition("/")[2]] = info
+        claimed = sum(30 + info.compress_size for info in infos)
+        if claimed > self.length:  # each of them fits, but a few bytes could stand for any number of records
+            raise _corrupt(
+                "reading zip archive: invalid header or archive is corrupted",
+                f"expected at most {self.length} bytes; got {len(infos)} records of {claimed} that lie over one another",
+            )
 
     def _check(self, info: Any) -> None:
         stored = info.compress_type == 0
@@ -239,6 +261,7 @@ def atomic_file(path: str) -> Iterator[IO[bytes]]:
 
     Raises:
         RuntimeError: no such folder, or no right to write there.
+        WriteError: no room.
     """
     path = os.path.realpath(path)
     folder = os.path.dirname(path)
@@ -258,17 +281,20 @@ def atomic_file(path: str) -> Iterator[IO[bytes]]:
             f"open file failed with strerror: {error.strerror}\nsave: cannot write in {folder}"
         ) from error
     try:
-        with open(descriptor, "wb", buffering=1 << 20) as file:
+        file = open(descriptor, "wb", buffering=1 << 20)  # noqa: SIM115  (closed below, whatever that says)
+        try:
             with suppress(OSError):
                 os.chmod(temporary, os.stat(path).st_mode & 0o777)
             yield file
             try:
                 file.flush()
                 os.fsync(file.fileno())
+                file.close()
             except OSError as error:
-                raise RuntimeError(
-                    f"PytorchStreamWriter failed writing file: file write failed\nsave: {error.strerror or error}"
-                ) from error
+                raise _write_error("to the disk", path, "room for what was not written yet", error) from error
+        finally:
+            with suppress(OSError):  # closing tries again to write what found no room; the first error tells more
+                file.close()
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):

@@ -320,17 +320,20 @@ def load_legacy(file: Any, map_location: Any, safe: bool) -> Any:
     """The object of a checkpoint in the format before the zip files (PyTorch up to 1.5)."""
     pickles = _Pickles(file)
     storages: dict[str, tuple[_Storage, memoryview]] = {}
+    claimed = 0
 
     def storage(pid: Any) -> _Storage:
+        nonlocal claimed
         if isinstance(pid, tuple) and len(pid) == 6 and pid[5] is not None:
             raise pickle.UnpicklingError("not a valid checkpoint: views of storages are not supported")
         kind, key, location, count = _parse(pid[:5] if isinstance(pid, tuple) else pid, 5)
         if key not in storages:
             size = count * (getattr(flambeau, kind.dtype).itemsize if kind.dtype else 1)
-            if size > len(pickles.data):
+            claimed += size
+            if claimed > len(pickles.data):
                 raise RuntimeError(
                     f"unexpected EOF, expected {size} more bytes. The file might be corrupted.\n"
-                    f"load: a storage claims {size} bytes in a file of {len(pickles.data)}"
+                    f"load: storages claim {claimed} bytes in a file of {len(pickles.data)}"
                 )
             base, target = adapter.new_storage(size)
             storages[key] = _Storage(base, kind.dtype), target

@@ -127,6 +127,38 @@ def test_a_long_chain_runs_and_is_freed():
     del y  # a chain that was never run
 
 
+def test_a_long_chain_of_gradients_of_gradients_is_freed():
+    """The graph that create_graph leaves is as deep as the one it came from, and holds on to it at every step."""
+    x = leaf(0.5)
+    y = x
+    for i in range(200_000):
+        y = (y * x).sin() if i % 50_000 == 0 else y * 1.00001
+    alive = weakref.ref(y)
+    (first,) = torch.autograd.grad(y, x, create_graph=True)
+    (second,) = torch.autograd.grad(first, x, retain_graph=True)
+    assert first.grad_fn is not None and second.item() != 0
+    z = first * 2
+    del first, second
+    z.backward()
+    assert x.grad is not None
+    del y, z
+    gc.collect()
+    assert alive() is None
+
+
+def test_a_long_chain_of_gradients_kept_in_a_cycle_is_collected():
+    x = leaf(0.5)
+    y = x
+    for _ in range(200_000):
+        y = y * 1.00001
+    (first,) = torch.autograd.grad(y * y, x, create_graph=True)
+    first.register_hook(lambda g, kept=(first, y): None)
+    alive = weakref.ref(y)
+    del first, y
+    gc.collect()
+    assert alive() is None
+
+
 def test_tensor_hooks_run_in_order_and_can_be_removed():
     x = leaf(1.0, 2.0)
     y = x * 3

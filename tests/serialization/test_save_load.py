@@ -1,14 +1,20 @@
 """Checkpoints: what goes in comes out, sharing included; damage and hostile files are refused."""
 
 import collections
+import contextlib
+import errno
 import io
 import os
 import pickle
+import re
 import signal
 import struct
 import subprocess
 import sys
+import time
+import tracemalloc
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -235,6 +241,96 @@ def test_no_flipped_byte_crashes():
     assert outcomes["refused"] > len(good) // 4
 
 
+def test_records_that_lie_over_one_another_are_refused():
+    """A short file whose records share their bytes could fill the memory many times over."""
+    names = [f"data/{i}" for i in range(40)]
+    data = b""
+    offsets = {}
+    for name in reversed(names):  # each record holds all those after it, headers and all
+        path = ("archive/" + name).encode()
+        local = struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, 0, 0, 33, zlib.crc32(data), len(data), len(data), len(path), 0)
+        offsets[name] = len(data), zlib.crc32(data)
+        data = local + path + data
+    whole = archive(data_pkl())
+    start = whole.index(b"PK\1\2")
+    added = b""
+    for name, (size, checksum) in offsets.items():
+        path = ("archive/" + name).encode()
+        at = start + len(data) - size - 30 - len(path)
+        added += struct.pack("<4s6H3L5H2L", b"PK\1\2", 20, 20, 0, 0, 0, 33, checksum, size, size, len(path), *[0] * 5, at) + path
+    kept = [entry for entry in re.split(b"(?=PK\1\2)", whole[start : whole.rindex(b"PK\5\6")]) if entry and b"data/0" not in entry]
+    directory = b"".join(kept) + added
+    count = len(kept) + len(names)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, len(directory), start + len(data), 0)
+    with pytest.raises(RuntimeError, match="lie over one another"):
+        torch.load(io.BytesIO(whole[:start] + data + directory + end))
+
+
+@pytest.mark.parametrize("claimed", [1 << 33, (1 << 62) // 4, 1 << 40])
+def test_sizes_that_lie_take_no_memory(tmp_path, claimed):
+    """Whoever claims more than the file holds is refused before memory is taken: in data.pkl, in the zip directory, in
+    a record's own header, in a legacy file."""
+    path = tmp_path / "x.pt"
+    torch.save(torch.ones(2), path)
+    good = path.read_bytes()
+    record = b"x/data/0"
+    entry = good.index(record, good.index(b"PK\x01\x02")) - 46
+    wide = struct.pack("<HHQQ", 1, 16, claimed, claimed)  # sizes of 64 bits, and 0xffffffff where those of 32 stand
+    lying = bytearray(good[: entry + 46 + len(record)] + wide + good[entry + 46 + len(record) :])
+    lying[entry + 20 : entry + 28] = b"\xff" * 8
+    lying[entry + 30 : entry + 32] = struct.pack("<H", len(wide))
+    end = lying.index(b"PK\x05\x06")
+    lying[end + 12 : end + 16] = struct.pack("<L", struct.unpack("<L", lying[end + 12 : end + 16])[0] + len(wide))
+    header = bytearray(good)  # the record's own header: its name reaches beyond the file's end
+    local = good.index(record) - 30
+    header[local + 26 : local + 30] = b"\xff" * 4
+    hostile = [
+        archive(data_pkl(count=claimed // 4, size=claimed // 4)),
+        bytes(lying),
+        bytes(header),
+        legacy([claimed // 4] * 3, [2]),
+        legacy([50] * 100, [50]),  # each of them fits the file, all of them do not
+    ]
+    torch.ones(2).clone()
+    before = torch._C.memory_stats()["peak"]
+    tracemalloc.start()
+    try:
+        for content in hostile:
+            path.write_bytes(content)
+            for options in ({}, {"mmap": True}):
+                with pytest.raises(RuntimeError, match=r"corrupted|unexpected EOF|mmap can only"):
+                    torch.load(path, **options)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 1 << 21 and torch._C.memory_stats()["peak"] - before < 1 << 16
+
+
+def legacy(counts, held):
+    """A file as PyTorch wrote them before the zip format: storages of `counts` elements, `held` of which follow."""
+    own = b"".join(data_pkl(count=n, key=str(i))[2:-1] for i, n in enumerate(counts))
+    parts = [b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", b"\x80\x02M\xe9\x03.", pickle.dumps({"little_endian": True}, 2)]
+    parts += [b"\x80\x02(" + own + b"l.", pickle.dumps([str(i) for i in range(len(counts))], 2)]
+    return b"".join(parts) + b"".join(struct.pack("<q", n) + bytes(4 * n) for n in held)
+
+
+def test_legacy_by_hand_loads():
+    assert [t.shape for t in torch.load(io.BytesIO(legacy([2, 2], [2, 2])))] == [(2,), (2,)]
+
+
+def test_wrong_checksums_leave_nothing_behind(tmp_path):
+    path = tmp_path / "x.pt"
+    torch.save({"weight": torch.ones(1 << 16)}, path)
+    bad = bytearray(path.read_bytes())
+    bad[len(bad) // 2] ^= 1
+    path.write_bytes(bad)
+    before = torch._C.memory_stats()["in_use"]
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="crc-32 check failed"):
+            torch.load(path)
+    assert torch._C.memory_stats()["in_use"] == before
+
+
 def test_bombs_are_refused():
     bomb = archive(data_pkl(count=1 << 28), b"\0" * 64, zipfile.ZIP_DEFLATED)
     at = bomb.index(b"PK\x01\x02", bomb.index(b"PK\x01\x02") + 4)  # the directory's entry of data/0
@@ -370,20 +466,66 @@ def test_places_that_cannot_be_written(tmp_path):
         torch.save(1, None)
 
 
-def test_full_disk_leaves_the_old_file(tmp_path):
+@contextlib.contextmanager
+def room_of(size):
+    """Files of this process end at `size` bytes, as on a disk that is full."""
     resource = pytest.importorskip("resource")
-    path = tmp_path / "x.pt"
-    torch.save(torch.ones(3), path)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
-        with pytest.raises(RuntimeError, match="PytorchStreamWriter failed writing file"):
-            torch.save(torch.ones(1 << 20), path)
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
-    assert torch.load(path).tolist() == [1.0, 1.0, 1.0] and os.listdir(tmp_path) == ["x.pt"]
+
+
+@pytest.mark.parametrize("elements", [1000, 1 << 20])
+def test_full_disk_leaves_the_old_file(tmp_path, elements):
+    path, value = tmp_path / "x.pt", torch.ones(elements)
+    torch.save(value, path)
+    size = os.path.getsize(path)
+    torch.save(torch.ones(3), path)
+    for room in (0, 64, size // 2, size - 10):  # in the midst of a header, of the data, of the directory
+        with room_of(room), pytest.raises(RuntimeError, match="PytorchStreamWriter failed writing file") as caught:
+            torch.save(value, path)
+        assert isinstance(caught.value, OSError) and caught.value.errno == errno.EFBIG  # what the system said stays
+        assert "save: expected room" in str(caught.value) and str(path) in str(caught.value)
+        assert torch.load(path).tolist() == [1.0, 1.0, 1.0] and os.listdir(tmp_path) == ["x.pt"]
+    with room_of(size):
+        torch.save(value, path)
+    assert torch.equal(torch.load(path), value)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_device_that_is_full():
+    with pytest.raises(OSError, match="PytorchStreamWriter failed writing file") as caught:
+        torch.save(torch.ones(3), "/dev/full")
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_file_objects_that_write_less_than_they_were_given(tmp_path):
+    class Short(io.RawIOBase):
+        def __init__(self):
+            self.content = bytearray()
+
+        def writable(self):
+            return True
+
+        def write(self, data):
+            self.content += data[:1000]
+            return min(len(data), 1000)
+
+    file = Short()
+    torch.save(torch.arange(5000), file)
+    assert torch.equal(torch.load(io.BytesIO(bytes(file.content))), torch.arange(5000))
+    file.write = lambda data: 0
+    with pytest.raises(OSError, match="PytorchStreamWriter failed writing file"):
+        torch.save(1, file)
+    torch.save(torch.ones(1000), tmp_path / "whole.pt")
+    room = os.path.getsize(tmp_path / "whole.pt") - 10
+    with room_of(room), open(tmp_path / "x.pt", "wb", buffering=0) as raw, pytest.raises(OSError):
+        torch.save(torch.ones(1000), raw)
 
 
 def test_kill_leaves_the_old_file(tmp_path):
@@ -403,6 +545,38 @@ def test_kill_leaves_the_old_file(tmp_path):
     done = subprocess.run([sys.executable, "-c", program, str(path)], timeout=120, check=False)
     assert done.returncode == -9
     assert torch.load(path).tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_kills_at_any_moment_leave_a_whole_file(tmp_path):
+    """Whenever it is killed, a program that saves all the time leaves one of the values that it saved."""
+    path = tmp_path / "x.pt"
+    torch.save(torch.zeros(1 << 20), path)
+    midway = 0
+    for attempt in range(200):
+        child = os.fork()
+        if child == 0:
+            try:
+                for i in range(1 << 24):
+                    torch.save(torch.full((1 << 20,), float(i)), path)
+            finally:
+                os._exit(1)
+        try:
+            while not (found := list(tmp_path.glob(".*.tmp"))):
+                assert os.waitpid(child, os.WNOHANG) == (0, 0)
+            time.sleep(0.0005 * (attempt % 10))
+        finally:
+            os.kill(child, signal.SIGKILL)
+            status = os.waitpid(child, 0)[1]
+        assert found and os.WTERMSIG(status) == signal.SIGKILL
+        value = torch.load(path)
+        assert value.shape == (1 << 20,) and value.min() == value.max()
+        for entry in tmp_path.glob(".*.tmp"):
+            midway += 1
+            entry.unlink()
+        if midway >= 5 and attempt >= 10:
+            break
+    assert midway >= 5
 
 
 def test_links_and_modes_stay(tmp_path):
