@@ -326,7 +326,7 @@ bool parse(const OpObject& op, PyObject* const* args, Py_ssize_t count, PyObject
 
 // PyTorch's text form of structured results: a field on each line.
 PyObject* structured_repr(PyObject* o) {
-  PyObject* names = PyDict_GetItemString(Py_TYPE(o)->tp_dict, "__match_args__");
+  PyObject* names = PyDict_GetItemString(Py_TYPE(o)->tp_dict, "__match_args__");  // a heap type: it has one
   std::string text = str(Py_TYPE(o)->tp_name, "(");
   for (Py_ssize_t i = 0; i < Py_SIZE(o); i++) {
     Object value(PyObject_Repr(PyStructSequence_GET_ITEM(o, i)));

@@ -54,7 +54,7 @@ def read_image(path: str) -> np.ndarray:
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError:
-        raise Unusable("reading images needs Pillow: pip install 'flambeau[demo]'") from None
+        raise Unusable("reading images needs Pillow: pip install pillow") from None
     try:
         with Image.open(path) as file:
             picture: Any = ImageOps.exif_transpose(file)

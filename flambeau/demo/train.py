@@ -154,7 +154,7 @@ def run_demo(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers:
     try:
         from flambeau.demo import pictures
     except ImportError as error:
-        print(f"No pictures: {error.name} is not installed (pip install 'flambeau[demo]').")
+        print(f"No pictures: {error.name} is not installed (pip install {error.name}).")
     else:
         written += pictures.draw_all(folder, result["history"], held_out, result["probabilities"])
     print(f"In {folder}: {', '.join(written)}")
