@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 BUILD ?= build/Release
+SANITIZER ?= address,undefined
 CONFORMANCE ?= ../shared/conformance
 BENCH ?= ../shared/bench
 PY := $(VENV)/bin/python
@@ -10,7 +11,7 @@ PIP := $(PY) -m pip --disable-pip-version-check -q
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint format bench conformance docs wheel clean
+.PHONY: help build demo test sanitize lint format bench conformance docs wheel clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -45,6 +46,9 @@ ifeq ($(ARGS),)
 	@$(BUILD)/core_tests
 endif
 	@$(PY) -m pytest $(ARGS)
+
+sanitize: $(VENV)/installed ## Build with SANITIZER=address,undefined (or thread) into build/ and run both suites (ARGS= for pytest)
+	@PYTHON=$(abspath $(PY)) JOBS=$(JOBS) .ci/sanitize $(SANITIZER) $(ARGS)
 
 $(VENV)/lint: $(VENV)/installed
 	@$(PY) .ci/requirements.py lint > $(VENV)/lint.txt && $(PIP) install -r $(VENV)/lint.txt && touch $@

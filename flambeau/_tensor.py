@@ -190,7 +190,7 @@ def _registered(tensor: Tensor, hook: Any, after: bool) -> RemovableHandle:
 # ---- copies ----
 
 
-def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:
+def __deepcopy__(self: Tensor, memo: dict[Any, Any]) -> Tensor:
     if not self.is_leaf:
         raise RuntimeError(
             "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment."
@@ -453,7 +453,8 @@ _TYPE_NAMES = {
 
 def __contains__(self: Tensor, element: Any) -> bool:
     if isinstance(element, (Tensor, int, float, complex, bool)):
-        return bool((self == element).any())
+        equal: Any = self == element
+        return bool(equal.any())
     raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
 
 

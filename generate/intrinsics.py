@@ -7,6 +7,7 @@ scalar: computed one element at a time, so compiling it for several instruction 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from rows.row import ALL, BOOL, COMPLEX, FLOAT, INTEGRAL, NUMBER, REAL
 
@@ -19,7 +20,7 @@ class Intrinsic:
     scalar: bool = False
 
 
-def table(names: str, *args, **kwargs) -> dict[str, Intrinsic]:
+def table(names: str, *args: Any, **kwargs: Any) -> dict[str, Intrinsic]:
     return {name: Intrinsic(*args, **kwargs) for name in names.split()}
 
 

@@ -49,7 +49,7 @@ class Formulas:
         results = results if isinstance(results, tuple) else (results,)
         if not single and len(results) != self.states:
             graph.fail(f"a state of {len(results)} values; init makes {self.states}")
-        exprs: list[Expr] = [graph.expr(r) for r in results]
+        exprs: list[Expr | None] = [graph.expr(r) for r in results]
         trace = Trace(row, graph, [], exprs, ["value"] * len(exprs))
         trace.check(row.dtypes)
         lines, texts = Writer(trace).body()

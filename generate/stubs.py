@@ -102,8 +102,8 @@ def composite_arguments(c: Composite, first: str = "", spread: bool = False) -> 
     if first:
         parts = [first, *parts[1:]]
     parts += [f"*{a.vararg.arg}: {annotation(a.vararg.annotation)}"] if a.vararg else ["*"] if a.kwonlyargs else []
-    for argument, default in zip(a.kwonlyargs, a.kw_defaults, strict=True):
-        parts.append(f"{argument.arg}: {annotation(argument.annotation)}{'' if default is None else ' = ...'}")
+    for argument, value in zip(a.kwonlyargs, a.kw_defaults, strict=True):
+        parts.append(f"{argument.arg}: {annotation(argument.annotation)}{'' if value is None else ' = ...'}")
     if c.out and not first:
         parts += ([] if a.vararg or a.kwonlyargs else ["*"]) + ["out: _Any = ..."]
     if a.kwarg:

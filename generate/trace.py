@@ -18,7 +18,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from generate.intrinsics import INTRINSICS, OPERATORS
 from rows.row import BOOL, COMPLEX, INTEGRAL, Row, RowError
@@ -88,7 +88,7 @@ class Graph:
         self.interned: dict[tuple, Expr] = {}
         self.depth = 0
 
-    def fail(self, message: str) -> None:
+    def fail(self, message: str) -> NoReturn:
         raise RowError(f"{self.row.place}: row {self.row.name!r}: {message}")
 
     def node(self, op: str, args: tuple = (), value: Any = None, kind: str = "value") -> Expr:
@@ -294,8 +294,8 @@ def trace_gradient(row: Row, rows: dict[str, Row], inline: bool = True, rule: Ca
     tensors = [p for p in row.params if p.is_tensor or p.type == "Tensors"]
     if len(results) != len(tensors):
         graph.fail(f"the gradient gives {len(results)} cotangents for {len(tensors)} tensors ({', '.join(p.name for p in tensors)})")
-    kinds = [operand_kind(p.type) for p in tensors]
-    trace = Trace(row, graph, params, [None if r is None else graph.expr(r) for r in results], kinds)
+    expected = [operand_kind(p.type) for p in tensors]
+    trace = Trace(row, graph, params, [None if r is None else graph.expr(r) for r in results], expected)
     if inline and elementwise:
         check = row.dtypes & (frozenset(["float32", "float64"]) | COMPLEX)
         if not check:

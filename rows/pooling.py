@@ -6,15 +6,17 @@ cotangents to the positions that won, and the gradient of that gathers from them
 
 from __future__ import annotations
 
+from typing import Any
+
 from rows.formula import P
 from rows.row import FLOAT, INTEGRAL, row
 
 TOP_LEVEL = ("max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool3d", "avg_pool1d", "adaptive_avg_pool1d", "adaptive_max_pool1d")
 
 
-def kernel(name: str, schema: str, grad=None, **says) -> None:
-    says = {"cls": "kernel", "function": name in TOP_LEVEL, "method": False, "inplace": False} | says
-    row(name, schema, says.pop("dtypes", FLOAT), grad=grad, **says)
+def kernel(name: str, schema: str, grad=None, **says: Any) -> None:
+    told: dict[str, Any] = {"cls": "kernel", "function": name in TOP_LEVEL, "method": False, "inplace": False} | says
+    row(name, schema, told.pop("dtypes", FLOAT), grad=grad, **told)
 
 
 def composite(name: str, schema: str, **says) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rows.formula import P
 from rows.row import ALL, BOOL, COMPLEX, FLOAT, INTEGRAL, REAL, row
 
 
-def random(name: str, schema: str, grad=None, **says) -> None:
+def random(name: str, schema: str, grad=None, **says: Any) -> None:
+    told: dict[str, Any] = {"cls": "random", "inplace": False} | says
     row(name, f"{schema}, generator: generator? = None" if "*" in schema else f"{schema}, *, generator: generator? = None",
-        says.pop("dtypes", ALL), grad=grad, **({"cls": "random", "inplace": False} | says))
+        told.pop("dtypes", ALL), grad=grad, **told)
 
 
 def sampler(name: str, schema: str, **says) -> None:

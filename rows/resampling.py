@@ -6,6 +6,7 @@ Both are linear in the input, so each has its transpose as a row, and the two ar
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from rows.formula import P
 from rows.row import ALL, BOOL, COMPLEX, FLOAT, row
@@ -14,9 +15,9 @@ SIZES = "output_size: ints?, "
 SCALES = "scale_factors: floats? = None"
 
 
-def kernel(name: str, schema: str, grad=None, **says) -> None:
-    says = {"cls": "kernel", "function": False, "method": False, "inplace": False} | says
-    row(name, schema, says.pop("dtypes", FLOAT), grad=grad, **says)
+def kernel(name: str, schema: str, grad=None, **says: Any) -> None:
+    told: dict[str, Any] = {"cls": "kernel", "function": False, "method": False, "inplace": False} | says
+    row(name, schema, told.pop("dtypes", FLOAT), grad=grad, **told)
 
 
 # ---- resampling; mode 0 nearest, 1 nearest by centres, 2 linear, 3 cubic ----
@@ -39,7 +40,7 @@ kernel("resample_backward",
 
 
 def upsample(name: str, corners: bool, what: str) -> None:
-    d = int(re.search(r"(\d)d", name)[1])
+    d = int(re.findall(r"(\d)d", name)[0])
     kernel(name, "input, " + SIZES + ("align_corners: bool, " if corners else "") + SCALES, cls="composite",
         dtypes=FLOAT if name in ("upsample_linear1d", "upsample_trilinear3d") else FLOAT | frozenset(["uint8"]),
         fails=f"_ops.{name}(ones(1, 1, 2), None{', False' if corners else ''}, None)",

@@ -171,7 +171,7 @@ def registered() -> dict[str, Row]:
 
 def row(name: str, schema: str, dtypes: frozenset[str], *, cls: str, **says: Any) -> Row:
     """Registers a primitive of any class; what elementwise() and reduction() add to it are shorthands."""
-    frame = sys._getframe(1)
+    frame: Any = sys._getframe(1)
     while frame.f_globals.get("__name__") == __name__:
         frame = frame.f_back
     place = dict(file=frame.f_globals.get("__name__", "?").rpartition(".")[2], line=frame.f_lineno)

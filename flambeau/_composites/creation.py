@@ -192,6 +192,8 @@ def inclusive_range(start: float = 0, end: float | None = None, step: float = 1,
     >>> torch.range(1, 3)
     tensor([1., 2., 3.])
     """
+    if end is None:
+        raise error(TypeError, 'range() missing 1 required positional arguments: "end"')
     if step == 0:
         raise error(RuntimeError, "step must be nonzero")
     if (step > 0) != (end >= start) and end != start:

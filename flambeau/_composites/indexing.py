@@ -263,7 +263,7 @@ def unique(
 
 def chosen_parts(parts: Sequence[Tensor], return_inverse: bool, return_counts: bool) -> Any:
     """The parts of the result of unique that the caller wants."""
-    wanted = [parts[0], *parts[1:2] * bool(return_inverse), *parts[2:3] * bool(return_counts)]
+    wanted = [parts[0], *(parts[1:2] if return_inverse else ()), *(parts[2:3] if return_counts else ())]
     return wanted[0] if len(wanted) == 1 else tuple(wanted)
 
 

@@ -196,7 +196,7 @@ def vector_norm(x: Tensor, ord: Any = 2, dim: Dims = None, keepdim: bool = False
     if isinstance(ord, complex):
         raise error(RuntimeError, "Expected a non-complex scalar as the order of norm.")
     dims = wrap_dims(dim, x.dim())
-    extents = [x.shape[d] for d in dims] if x.dim() else [1]
+    extents: list[Any] = [x.shape[d] for d in dims] if x.dim() else [1]
     if 0 in extents and (ord < 0 or ord == math.inf) and not (dim is not None and extents and math.prod(extents)):
         phrase = f"linalg.vector_norm cannot compute the {ord} norm on an empty"
         raise error(RuntimeError, f"{phrase} tensor because the operation does not have an identity")

@@ -33,14 +33,14 @@ def randint(*args: Any, generator: Any = None, requires_grad: bool = False, **op
 
 def bounds_and_size(args: tuple[Any, ...], options: dict[str, Any], count: int) -> tuple[int, int, Any]:
     """low, high and what follows, from positional and named arguments."""
-    args = list(args)
+    given = list(args)
     if count == 3:
-        size = options.pop("size") if "size" in options else args.pop()
+        size = options.pop("size") if "size" in options else given.pop()
     else:
         size = ()
     high = options.pop("high", None)
     low = options.pop("low", None)
-    numbers = [int(value) for value in args]
+    numbers = [int(value) for value in given]
     if high is None:
         high = numbers.pop()
     low = (numbers[0] if numbers else 0) if low is None else low

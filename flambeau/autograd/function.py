@@ -15,14 +15,15 @@ class _Output(NamedTuple):
     """A saved output, without its history, and which one it is."""
 
     tensor: Any
-    index: int
+    index: int  # type: ignore[assignment]  # no caller counts in these tuples
 
 
 class _Packed:
     """A saved tensor as saved_tensors_hooks keep it."""
 
     def __init__(self, saved: Any, hooks: tuple[Any, Any]) -> None:
-        tensor, self.index = saved if isinstance(saved, _Output) else (saved, None)
+        tensor, index = saved if isinstance(saved, _Output) else (saved, None)
+        self.index: int | None = index
         self.unpack = hooks[1]
         _C.push_saved_hooks(_unchanged, _unchanged)
         before = _C.set_grad_enabled(False)

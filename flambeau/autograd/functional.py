@@ -166,10 +166,10 @@ def jacobian(
             given = values if create_graph else tuple(t.detach() for t in values)
             found = transform(func, tuple(range(len(given))))(*given)
         tuple_out = isinstance(found[0], tuple)
-        rows = found if tuple_out else (found,)
+        parts = found if tuple_out else (found,)
         if not create_graph:
-            rows = tuple(tuple(part.detach() for part in row) for row in rows)
-        return _nested(rows, tuple_out, was_tuple)
+            parts = tuple(tuple(part.detach() for part in row) for row in parts)
+        return _nested(parts, tuple_out, was_tuple)
     with _Recording():
         leaves = _leaves(values, create_graph)
         outputs, tuple_out = _as_tuple(func(*leaves), "outputs of the user-provided function", "jacobian")

@@ -105,7 +105,8 @@ def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable, *, mode: s
     """
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
-    lock, state = threading.Lock(), {"grads": [None] * len(tensors), "count": 0, "queued": False}
+    lock = threading.Lock()
+    state: dict[str, Any] = {"grads": [None] * len(tensors), "count": 0, "queued": False}
 
     def finish() -> None:
         grads = state["grads"]

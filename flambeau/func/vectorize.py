@@ -129,14 +129,15 @@ def vmap(func: Callable, in_dims: Any = 0, out_dims: Any = 0, randomness: str = 
         leaves, dims, spec, batch = _checked_inputs(func, in_dims, args)
         if chunk_size is None or batch <= chunk_size:
             return _run(func, leaves, dims, spec, out_dims, randomness, batch, kwargs)
-        parts, out_spec = [], None
+        parts: list[list[Any]] = []
+        out_spec: Any = None
         for start in range(0, batch, chunk_size):
             size = min(chunk_size, batch - start)
             slices = [leaf if dim is None else P.narrow(leaf, dim, start, size) for leaf, dim in zip(leaves, dims, strict=True)]
             result = _run(func, slices, dims, spec, out_dims, randomness, size, kwargs)
             flat, out_spec = tree_flatten(result)
             parts.append(flat)
-        where = broadcast_to(out_dims, out_spec) or broadcast_to(out_dims[0], out_spec)
+        where: Any = broadcast_to(out_dims, out_spec) or broadcast_to(out_dims[0], out_spec)
         joined = [column[0] if dim is None else P.cat(list(column), dim) for column, dim in zip(zip(*parts, strict=True), where, strict=True)]
         return tree_unflatten(joined, out_spec)
 

@@ -143,7 +143,8 @@ class UninitializedTensorMixin:
         key = id(self)
         if key not in memo:
             data = self.data
-            memo[key] = type(self)(self.requires_grad, data.device, data.dtype)
+            kind: Any = type(self)  # one of the two classes below, which take these arguments
+            memo[key] = kind(self.requires_grad, data.device, data.dtype)
         return memo[key]
 
     @classmethod

@@ -266,8 +266,8 @@ def atomic_file(path: str) -> Iterator[IO[bytes]]:
     path = os.path.realpath(path)
     folder = os.path.dirname(path)
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):  # a device or a pipe
-        with open(path, "wb", buffering=0) as file:
-            yield file
+        with open(path, "wb", buffering=0) as device:
+            yield device
         return
     if not os.path.isdir(folder):
         raise RuntimeError(f"Parent directory {folder} does not exist.")
@@ -281,7 +281,7 @@ def atomic_file(path: str) -> Iterator[IO[bytes]]:
             f"open file failed with strerror: {error.strerror}\nsave: cannot write in {folder}"
         ) from error
     try:
-        file = open(descriptor, "wb", buffering=1 << 20)  # noqa: SIM115  (closed below, whatever that says)
+        file: Any = open(descriptor, "wb", buffering=1 << 20)  # noqa: SIM115  (closed below, whatever that says)
         try:
             with suppress(OSError):
                 os.chmod(temporary, os.stat(path).st_mode & 0o777)

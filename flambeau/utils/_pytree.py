@@ -144,7 +144,7 @@ def broadcast_to(prefix: Any, spec: TreeSpec) -> list[Any] | None:
         return [prefix] * spec.num_leaves
     found = _children(prefix)
     same = found is not None and (type(prefix) is spec.type or {type(prefix), spec.type} <= {tuple, list})
-    if not same or len(found[0]) != len(spec.children_specs) or (isinstance(prefix, dict) and list(prefix) != list(spec.context)):
+    if found is None or not same or len(found[0]) != len(spec.children_specs) or (isinstance(prefix, dict) and list(prefix) != list(spec.context)):
         return None
     result: list[Any] = []
     for child, child_spec in zip(found[0], spec.children_specs, strict=True):

@@ -237,7 +237,7 @@ def checkpoint(
         return function(*args, **kwargs)
     first, second = context_fn()
     region = _Region(lambda: function(*args, **kwargs), _Random(preserve), second, determinism_check == "default",
-                     early_stop and _settings["early_stop"])  # fmt: skip
+                     bool(early_stop and _settings["early_stop"]))  # fmt: skip
     with saved_tensors_hooks(region.pack, region.unpack), first:
         return function(*args, **kwargs)
 

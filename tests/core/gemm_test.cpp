@@ -144,9 +144,11 @@ TEST(gemm_tail_heights_and_widths) {
 }
 
 TEST(gemm_large_shapes) {
-  // shared panels, panels per thread, several blocks of k, a long sum of few results, few rows, one column
+  // shared panels, panels per thread, several blocks of k, a long sum of few results, few rows, one column, few rows and a B
+  // large enough to be walked in parts
   const int64_t shapes[][3] = {{300, 290, 1100}, {40, 1030, 600}, {20, 33, 9000}, {3, 700, 900}, {4, 1300, 40},
-                               {500, 1, 300},    {129, 513, 70},  {96, 64, 2048}, {257, 64, 64}};
+                               {500, 1, 300},    {129, 513, 70},  {96, 64, 2048}, {257, 64, 64},
+                               {1, 1030, 701},   {4, 3001, 203},  {2, 70, 9001}};
   for (auto& s : shapes)
     for (int way = 0; way < 4; way++) compare<float>(1, s[0], s[1], s[2], {way % 2 == 1, way / 2 == 1, way}, 1, way % 2, way > 1);
 }

@@ -33,7 +33,8 @@ def test_powers_at_the_edges(exponent: float) -> None:
 def test_powers_are_within_an_ulp_and_a_half(exponent: float) -> None:
     rng = np.random.default_rng(1)
     x = np.concatenate([np.exp(rng.uniform(-3, 3, 50000)), 1 + rng.uniform(-1e-3, 1e-3, 50000)]).astype(np.float32)
-    true = np.power(x.astype(np.float64), np.float64(np.float32(exponent)))
+    with np.errstate(over="ignore", under="ignore"):
+        true = np.power(x.astype(np.float64), np.float64(np.float32(exponent)))
     assert ulps((ft.from_numpy(x) ** exponent).numpy(), true) <= 1.5
 
 

@@ -39,8 +39,9 @@ template <class Kind> struct Blocks {
              bool packing_a, bool packing_b) const {
     const int64_t rows = m1 - m0, columns = n1 - n0;
     const int64_t count = ceil_div(rows, kTileRows);
-    // sums of a block whose result is rounded once at the end
-    const int64_t sums_row = round_up(columns, kLanes<Acc>);
+    // Sums whose result is rounded once at the end: of the block, or where k is not cut, of one panel at a time.
+    const bool by_panel = units <= kc;
+    const int64_t sums_row = by_panel ? kWide : round_up(columns, kLanes<Acc>);
     Scratch sums(Kind::kSame ? 0 : size_t(rows * sums_row) * sizeof(Acc));
     alignas(64) In near[2048];
     const bool whole_panels = columns % kWide == 0;
@@ -108,16 +109,21 @@ template <class Kind> struct Blocks {
             t.c = g.c + (m0 + top) * g.c_row + n;
             t.c_row = g.c_row;
           } else {
-            t.c = sums.as<Acc>() + top * sums_row + (n - n0);
+            t.c = sums.as<Acc>() + top * sums_row + (by_panel ? 0 : n - n0);
             t.c_row = sums_row;
           }
           tiles.of[form][vectors][height - 1](t);
         }
+        if constexpr (!Kind::kSame)
+          if (by_panel)
+            finish_rows(sums.as<Acc>(), sums_row, g.c + m0 * g.c_row + n, g.c_row, g.bias ? g.bias + n : nullptr, g.alpha,
+                        g.beta, rows, width);
       }
     }
     if constexpr (!Kind::kSame)
-      finish_rows(sums.as<Acc>(), sums_row, g.c + m0 * g.c_row + n0, g.c_row, g.bias ? g.bias + n0 : nullptr, g.alpha,
-                  g.beta, rows, columns);
+      if (!by_panel)
+        finish_rows(sums.as<Acc>(), sums_row, g.c + m0 * g.c_row + n0, g.c_row, g.bias ? g.bias + n0 : nullptr, g.alpha,
+                    g.beta, rows, columns);
   }
 
   // Whether rows of A lie so that a tile's rows fall on few sets of the L1 cache.

@@ -24,7 +24,7 @@ from .attention import *  # noqa: E402
 from .conv import *  # noqa: E402
 from .distance import *  # noqa: E402
 from .dropout import *  # noqa: E402
-from .embedding import *  # noqa: E402
+from .embedding import *  # type: ignore[no-redef]  # noqa: E402  (the function takes the place of its room)
 from .interpolation import *  # noqa: E402
 from .loss import *  # noqa: E402
 from .norm import *  # noqa: E402

@@ -277,12 +277,14 @@ def _sample(input: Tensor, grid: Tensor, mode: str, padding_mode: str, align_cor
     batch, channels = input.shape[:2]
     planes = input.reshape(batch, channels, -1)
     shape = list(grid.shape[1:-1])
-    total = None
+    total: Any = None
     combinations: list[list[Any]] = [[]]
     for choices in neighbours:
         combinations = [chosen + [choice] for chosen in combinations for choice in choices]
     for chosen in combinations:
-        flat, valid, weight = None, None, None
+        flat: Any = None
+        valid: Any = None
+        weight: Any = None
         for (place, factor), extent in zip(chosen, space):
             within = (place >= 0) & (place <= extent - 1)
             valid = within if valid is None else valid & within

@@ -7,6 +7,8 @@ from flambeau import _C
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flambeau import Tensor
 
 __all__ = [
@@ -87,9 +89,9 @@ def instance_norm(
     )
     if use_input_stats:
         with flambeau.no_grad():
-            if running_mean is not None:
+            if mean is not None and running_mean is not None:
                 running_mean.copy_(mean.view(batch, channels).mean(0))
-            if running_var is not None:
+            if variance is not None and running_var is not None:
                 running_var.copy_(variance.view(batch, channels).mean(0))
     return result.reshape(input.shape)
 
@@ -106,7 +108,7 @@ def layer_norm(
 
 
 def rms_norm(
-    input: Tensor, normalized_shape: list[int], weight: Tensor | None = None, eps: float | None = None
+    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
     """Divides by the root mean square over the trailing dimensions (Zhang and Sennrich 2019).
 

@@ -296,7 +296,7 @@ def _fractional(
                 f"{name}: expected output + kernel - 1 <= input; got {out} + {k} - 1 > {extent}"
             )
     samples = samples[:batch]  # an unbatched input uses those of the first sample
-    index = None  # of every element of every window, within its plane
+    index: Any = None  # of every element of every window, within its plane
     for dim in range(count):
         # the samples come in the opposite order of the dimensions
         u = samples[..., count - 1 - dim] if count == 2 else samples[..., dim]

@@ -64,7 +64,7 @@ class ModuleTree:
         """Yields the named members of this module, and of those below it."""
         memo = set()
         if recurse:
-            modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
+            modules: Any = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
         else:
             modules = [(prefix, self)]
         for module_prefix, module in modules:

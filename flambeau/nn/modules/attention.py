@@ -146,7 +146,7 @@ class MultiheadAttention(Module):
                     value = key
             else:
                 query, key, value = query.transpose(1, 0), key.transpose(1, 0), value.transpose(1, 0)
-        separate = {}
+        separate: dict[str, Any] = {}
         if not self._qkv_same_embed_dim:
             separate = {
                 "use_separate_proj_weight": True,

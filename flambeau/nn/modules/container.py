@@ -309,13 +309,13 @@ class ModuleDict(Module):
             for key, module in modules.items():
                 self[key] = module
             return
-        for number, pair in enumerate(modules):
-            if not isinstance(pair, Iterable):
+        for number, entry in enumerate(modules):
+            if not isinstance(entry, Iterable):
                 raise TypeError(
                     f"ModuleDict update sequence element #{number} should be Iterable; is "
-                    f"{type(pair).__name__}"
+                    f"{type(entry).__name__}"
                 )
-            pair = tuple(pair)
+            pair: tuple[Any, ...] = tuple(entry)
             if len(pair) != 2:
                 raise ValueError(
                     f"ModuleDict update sequence element #{number} has length {len(pair)}; 2 is required"

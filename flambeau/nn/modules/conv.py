@@ -65,7 +65,7 @@ class _ConvNd(Module):
         self.padding_mode = padding_mode
         # what the modes other than zeros hand to pad
         if isinstance(padding, str):
-            around = [0, 0] * len(kernel_size)
+            around: Any = [0, 0] * len(kernel_size)
             if padding == "same":
                 for place, (step, size) in enumerate(zip(reversed(dilation), reversed(kernel_size))):
                     total = step * (size - 1)

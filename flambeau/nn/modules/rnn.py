@@ -98,7 +98,7 @@ class RNNBase(Module):
         for layer in range(num_layers):
             for direction in range(directions):
                 entering = input_size if layer == 0 else output * directions
-                shapes = [("weight_ih", (gates, entering)), ("weight_hh", (gates, output))]
+                shapes: list[tuple[str, tuple[int, ...]]] = [("weight_ih", (gates, entering)), ("weight_hh", (gates, output))]
                 if bias:
                     shapes += [("bias_ih", (gates,)), ("bias_hh", (gates,))]
                 if proj_size > 0:

@@ -286,7 +286,7 @@ class CustomFromMask(BasePruningMethod):
 def _validate_amount(amount: Any) -> None:
     if not isinstance(amount, numbers.Real):
         raise TypeError(f"Invalid type for amount: {amount}. Must be int or float.")
-    if (isinstance(amount, numbers.Integral) and amount < 0) or (
+    if (isinstance(amount, numbers.Integral) and int(amount) < 0) or (
         not isinstance(amount, numbers.Integral) and not 0.0 <= float(amount) <= 1.0
     ):
         raise ValueError(f"amount={amount} should either be a float in the range [0, 1] or a non-negative integer")
@@ -295,7 +295,7 @@ def _validate_amount(amount: Any) -> None:
 def _how_many(amount: Any, total: int) -> int:
     """The number of units to prune."""
     if isinstance(amount, numbers.Integral):
-        if amount > total:
+        if int(amount) > total:
             raise ValueError(f"amount={amount} should be smaller than the number of parameters to prune={total}")
         return int(amount)
     return round(amount * total)

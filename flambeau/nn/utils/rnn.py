@@ -18,7 +18,8 @@ __all__ = [
     "pad_sequence", "unpack_sequence", "unpad_sequence",
 ]
 
-PackedSequence_ = namedtuple("PackedSequence", ["data", "batch_sizes", "sorted_indices", "unsorted_indices"])
+_FIELDS = ["data", "batch_sizes", "sorted_indices", "unsorted_indices"]
+PackedSequence_ = namedtuple("PackedSequence", _FIELDS)  # type: ignore[name-match]  # checkpoints hold this name
 
 
 def invert_permutation(permutation: Tensor | None) -> Tensor | None:
@@ -60,7 +61,7 @@ class PackedSequence(PackedSequence_):
                 "batch_sizes should always be on CPU. Instances of PackedSequence should never be created manually. "
                 "They should be instantiated by functions like pack_sequence and pack_padded_sequence in nn.utils.rnn."
             )
-        return super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
+        return super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)  # type: ignore[call-arg]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return PackedSequence, tuple(self)

@@ -112,7 +112,8 @@ class ConcatDataset(Dataset[T]):
             raise AssertionError("datasets should not be an empty iterable")
         if any(isinstance(part, IterableDataset) for part in self.datasets):
             raise AssertionError("ConcatDataset does not support IterableDataset\nhint: use ChainDataset")
-        self.cumulative_sizes = list(accumulate(len(part) for part in self.datasets))
+        sized: list[Any] = self.datasets  # those of this kind have a length
+        self.cumulative_sizes = list(accumulate(len(part) for part in sized))
 
     def __len__(self) -> int:
         return self.cumulative_sizes[-1]
