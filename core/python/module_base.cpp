@@ -83,8 +83,11 @@ PyObject* module_getattr(PyObject* self, PyObject* name) {
 // Brings what is kept of the dictionary up to date.
 void refresh(ModuleObject* m) {
 #if PY_VERSION_HEX < 0x030D0000
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"  // 3.12 announces that 3.13 has no versions; it still keeps them
   if (m->version == reinterpret_cast<PyDictObject*>(m->dict)->ma_version_tag) return;
   m->version = reinterpret_cast<PyDictObject*>(m->dict)->ma_version_tag;
+#pragma GCC diagnostic pop
 #endif
   for (int i = 0; i < 4; i++) {
     PyObject* hooks = PyDict_GetItemWithError(m->dict, hook_names[i]);
