@@ -10,7 +10,19 @@ import types as _types
 from math import e, inf, nan, pi  # noqa: F401  constants of the package
 from typing import TYPE_CHECKING, Any
 
-from . import _C
+try:
+    from . import _C
+except ImportError:
+    import os as _os
+    from importlib.machinery import EXTENSION_SUFFIXES as _suffixes
+
+    if any(_os.path.exists(_os.path.join(folder, "_C" + suffix)) for folder in __path__ for suffix in _suffixes):
+        raise
+    raise ImportError(
+        f"The core of flambeau is not built for Python {_sys.version_info.major}.{_sys.version_info.minor}\n"
+        f"import: expected _C{_suffixes[0]} in {__path__[0]}; it is not there\n"
+        "hint: in a checkout, `make build` puts it there; an installed flambeau is found from any other folder"
+    ) from None
 from ._version import __version__
 
 for _name in dir(_C):

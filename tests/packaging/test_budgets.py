@@ -77,6 +77,14 @@ def test_import_takes_under_a_tenth_of_a_second_more_than_the_interpreter(tmp_pa
     raise AssertionError(f"import flambeau takes {difference:.3f} s")
 
 
+def test_a_checkout_that_is_not_built_says_so(tmp_path):
+    (tmp_path / "flambeau").mkdir()
+    (tmp_path / "flambeau" / "__init__.py").write_text((ROOT / "flambeau" / "__init__.py").read_text())
+    command = [sys.executable, "-S", "-c", "import flambeau"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": ""})
+    assert done.returncode == 1 and "make build" in done.stderr and "circular" not in done.stderr
+
+
 def test_version_is_written_once():
     import flambeau
 
