@@ -26,7 +26,7 @@ struct Value {
   uint32_t count = 0;      // of ints, doubles, tensors; length of text
   Kind kind = Kind::None;
 
-  Value() : integer(0) {}
+  constexpr Value() : integer(0) {}
   Value(TensorBody* t) : tensor(t), kind(t ? Kind::Tensor : Kind::None) {}
   Value(const Tensor& t) : Value(t.get()) {}
   Value(int64_t i) : integer(i), kind(Kind::Int) {}

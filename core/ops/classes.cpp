@@ -116,6 +116,12 @@ void class_cross_entropy(Call& c) {
 
 void class_nll(Call& c) {
   const Tensor &x = c.tensor(0), &target = c.tensor(1);
+  bool fits = x.dim() >= 2 && target.dim() == x.dim() - 1 && !is_floating(target.dtype());
+  for (int i = 0; fits && i < target.dim(); i++) fits = target.size(i) == x.size(i ? i + 1 : 0);
+  if (!fits)
+    fail(ErrorKind::Value, "Expected input batch_size (", x.dim() ? x.size(0) : 0, ") to match target batch_size (",
+         target.dim() ? target.size(0) : 0, ").\nnll_loss: expected scores (n, classes, ...) and class numbers (n, ...); got ",
+         describe(x), " and ", describe(target));
   check_weight(c.args[2], x.size(1), x.dtype(), "nll_loss");
   Loss l = loss_of("nll_loss", c.args[0], c.args[1], c.args[2], x.sizes(), c.args[3].as_int(), c.args[4].as_int(), 0, x.dtype());
   bool none = c.args[3].as_int() == 0;

@@ -8,18 +8,19 @@ namespace {
 
 // Arguments of a reduction by their types: rows order them as PyTorch does.
 struct Arguments {
-  Value dim, keepdim, dtype;
+  const Value *dim, *keepdim, *dtype;
   double numbers[4];
 };
 
 Arguments arguments(const Call& c) {
-  Arguments a;
+  static constexpr Value none;
+  Arguments a{&none, &none, &none, {}};
   int n = 0;
   for (int i = 1; i < c.primitive.param_count; i++) {
     switch (c.primitive.params[i].type) {
-      case ParamType::Dims: a.dim = c.args[i]; break;
-      case ParamType::Bool: a.keepdim = c.args[i]; break;
-      case ParamType::DType: a.dtype = c.args[i]; break;
+      case ParamType::Dims: a.dim = &c.args[i]; break;
+      case ParamType::Bool: a.keepdim = &c.args[i]; break;
+      case ParamType::DType: a.dtype = &c.args[i]; break;
       default: a.numbers[n++] = c.args[i].as_double();
     }
   }
@@ -122,19 +123,19 @@ void reduce(Call& c) {
   const Primitive& p = c.primitive;
   Arguments a = arguments(c);
   const Tensor& input = c.tensor(0);
-  DType wanted = a.dtype.dtype_or(input.dtype());
-  DType folded = folded_type(p, wanted, !a.dtype.none());
+  DType wanted = a.dtype->dtype_or(input.dtype());
+  DType folded = folded_type(p, wanted, !a.dtype->none());
   DType out_dtype = p.reduction->result[int(folded)];
   if (is_half(wanted) && out_dtype == DType::Float32) out_dtype = wanted;
-  if (!a.dtype.none() && is_integral(wanted)) out_dtype = wanted;
+  if (!a.dtype->none() && is_integral(wanted)) out_dtype = wanted;
   if (out_dtype == DType::Bool && input.dtype() == DType::UInt8 && folded == DType::Bool) out_dtype = DType::UInt8;
-  DimSet dims = dim_set(a.dim, input.dim());
-  bool keep = a.keepdim.as_bool();
+  DimSet dims = dim_set(*a.dim, input.dim());
+  bool keep = a.keepdim->as_bool();
   Dims sizes = without(input.sizes(), dims, keep);
   if (p.empty_fails)
     for (int i = 0; i < input.dim(); i++)
       if (dims.has(i) && input.size(i) == 0) {
-        if (a.dim.none() || a.dim.as_ints().empty())
+        if (a.dim->none() || a.dim->as_ints().empty())
           fail(ErrorKind::Runtime, p.name, "(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.");
         fail(ErrorKind::Index, p.name, "(): Expected reduction dim ", i, " to have non-zero size.");
       }

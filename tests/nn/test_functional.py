@@ -156,3 +156,13 @@ def test_dropout_scales_and_keeps():
 def test_errors(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("target", [(1,), (5,), (4, 2), (), (4, 2, 1), (3, 2)])
+def test_the_primitive_of_nll_loss_checks_its_target(target):
+    """It is called with checked targets by nll_loss, and by anybody with any: what is not there may not be read."""
+    for shape in ((4, 3), (4,), (4, 3, 2)):
+        if (shape, target) == ((4, 3, 2), (4, 2)):
+            continue
+        with pytest.raises((ValueError, RuntimeError, IndexError)):
+            torch._C.ops["class_nll"](torch.zeros(shape), torch.zeros(target, dtype=torch.int64))
