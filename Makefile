@@ -17,7 +17,9 @@ help: ## List the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 $(VENV)/installed: pyproject.toml .ci/requirements.py
-	@test -x $(PY) || { echo "creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@test -x $(PY) || { $(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 10) and "Flambeau needs Python 3.10 or \
+	newer; this is %d.%d. hint: make PYTHON=python3.12, or wherever a newer one is" % v[:2])' && \
+	  echo "creating $(VENV)" && $(PYTHON) -m venv $(VENV); }
 	@echo "installing what the build, the tests and the demo need"
 	@$(PY) .ci/requirements.py run build test demo | sort -u > $(VENV)/requirements.txt
 	@$(PIP) install -r $(VENV)/requirements.txt
@@ -75,7 +77,7 @@ docs: build ## Write the page of operators into docs/operators.md
 	@cp $(BUILD)/generated/docs/operators.md docs/operators.md && echo "docs/operators.md"
 
 wheel: build ## Build the wheel into dist
-	@$(PIP) wheel . --no-build-isolation --no-deps -w dist -C build-dir=$(BUILD)
+	@SKBUILD_BUILD_DIR=$(BUILD) $(PIP) wheel . --no-build-isolation --no-deps -w dist && ls dist/*.whl
 
 clean: ## Remove everything that was built
 	@rm -rf build dist $(VENV) flambeau/_C*.so

@@ -8,9 +8,21 @@ from __future__ import annotations
 import sys as _sys
 import types as _types
 from math import e, inf, nan, pi  # noqa: F401  constants of the package
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import _C
+try:
+    from . import _C
+except ImportError:
+    import os as _os
+    from importlib.machinery import EXTENSION_SUFFIXES as _suffixes
+
+    if any(_os.path.exists(_os.path.join(folder, "_C" + suffix)) for folder in __path__ for suffix in _suffixes):
+        raise
+    raise ImportError(
+        f"The core of flambeau is not built for Python {_sys.version_info.major}.{_sys.version_info.minor}\n"
+        f"import: expected _C{_suffixes[0]} in {__path__[0]}; it is not there\n"
+        "hint: in a checkout, `make build` puts it there; an installed flambeau is found from any other folder"
+    ) from None
 from ._version import __version__
 
 for _name in dir(_C):
@@ -61,33 +73,20 @@ from ._layers import install as _install_layers  # noqa: E402
 _install_layers(_sys.modules[__name__], Tensor)
 from ._typed import *  # noqa: E402, F403
 
-_LATER = {
-    "utils": None, "serialization": None, "func": None, "testing": None, "random": None, "fft": None, "distributions": None,
-    "cuda": None, "backends": None, "jit": None, "amp": None, "version": None, "types": None, "overrides": None,
-    "multiprocessing": None, "demo": None, "return_types": None, "functional": None, "cpu": None, "mps": None, "xpu": None,
-    "accelerator": None, "__config__": None, "storage": None, "distributed": None,
-    "save": "serialization", "load": "serialization", "vmap": "func", "autocast": "amp", "GradScaler": "amp",
-    "get_autocast_dtype": "amp.autocast_mode", "set_autocast_dtype": "amp.autocast_mode",
-    "UntypedStorage": "storage", "TypedStorage": "storage",
-}  # fmt: skip
+from ._tensor import TypedStorage, UntypedStorage  # noqa: E402
+from .amp import GradScaler, autocast  # noqa: E402
+from .amp.autocast_mode import get_autocast_dtype, set_autocast_dtype  # noqa: E402
+from ._later import install as _install_later  # noqa: E402
 
+_install_later(
+    __name__,
+    modules=(
+        "utils", "serialization", "func", "testing", "random", "distributions", "cuda", "backends", "version", "types",
+        "overrides", "multiprocessing", "demo", "return_types", "functional", "cpu", "mps", "xpu", "accelerator",
+        "__config__", "storage", "distributed",
+    ),
+    functions={"save": "serialization", "load": "serialization", "vmap": "func"},
+)  # fmt: skip
+if TYPE_CHECKING:
 
-def __getattr__(name: str) -> Any:
-    import importlib
-
-    if name in _LATER:
-        owner = _LATER[name]
-        try:
-            module = importlib.import_module(f"{__name__}.{owner or name}")
-        except ModuleNotFoundError as error:
-            if error.name != f"{__name__}.{owner or name}":
-                raise
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-        value = getattr(module, name) if owner else module
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    def __getattr__(name: str) -> Any: ...  # what rows and composites put here

@@ -17,7 +17,7 @@ NUMERIC = ("number", "number?", "float", "float?", "int", "int?", "bool")
 HEAD = """\
 // Generated from rows/: gradients composed of primitives.
 #include "dispatch/gradient.h"
-#include "dispatch/ops.h"
+#include "dispatch/all_ops.h"
 
 namespace flambeau::vjps {
 """

@@ -88,6 +88,9 @@ def loop(name: str, trace: Trace, lanes: str, conjugate: bool) -> str:
     for i, p in operands:
         text.append(f"  const char* in{i} = data[{i}];")
         text.append(f"  const int64_t step{i} = steps[{i}] * int64_t({BYTES[p.kind]});")
+    past = lanes != "T" and any(kind not in ("mask", "real", "complex") for kind in kinds)
+    if past:
+        text.append("  const bool past = steps[0] == kPastCaches;")
     text.append("  for (int64_t i = iterations<V>(n); i > 0; --i) {")
     for i, p in operands:
         if p.index in used:
@@ -99,10 +102,13 @@ def loop(name: str, trace: Trace, lanes: str, conjugate: bool) -> str:
         text.append(f"    in{i} += step{i};")
     text += [f"    {line}" for line in lines]
     for i, (result, kind) in enumerate(zip(results, kinds, strict=True)):
-        put = {"mask": "store_mask<V>", "real": "store<Real<V>>", "complex": "store<Complex<V>>"}.get(kind, "store<V>")
-        text.append(f"    {put}(out{i}, {result});")
+        put = {"mask": "store_mask<V>", "real": "store<Real<V>>", "complex": "store<Complex<V>>"}.get(kind)
+        if put:
+            text.append(f"    {put}(out{i}, {result});")
+        else:
+            text.append(f"    store_past<V>(out{i}, {result}, past);" if past else f"    store<V>(out{i}, {result});")
         text.append(f"    out{i} += {BYTES[kind]};")
-    return "\n".join([*text, "  }", "}"])
+    return "\n".join([*text, "  }", *(["  fence(past);"] if past else []), "}"])
 
 
 # ---- what a row needs ----------------------------------------------------------------------------------------------

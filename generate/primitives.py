@@ -1,7 +1,13 @@
-"""The table of primitives (dispatch/primitives.cpp) and the typed way for C++ to call them (dispatch/ops.h)."""
+"""The table of primitives (primitives.cpp) and the typed way for C++ to call them (dispatch/ops.h, dispatch/all_ops.h).
+
+ops.h holds what the core's own sources name, so that a new row does not compile them anew; generated sources and the
+C++ tests read all_ops.h.
+"""
 
 from __future__ import annotations
 
+import functools
+import pathlib
 import re
 from collections.abc import Callable
 
@@ -23,7 +29,8 @@ RESULTS = {"same": "Same", "bool": "Bool", "real": "Real", "complex": "Complex"}
 
 def outputs(rows: list[Row]) -> dict[str, Callable[[], str]]:
     return {
-        "dispatch/ops.h": lambda: shims(rows),
+        "dispatch/ops.h": lambda: shims([r for r in rows if named_by_core() & {identifier(r.name), r.name + "_"}]),
+        "dispatch/all_ops.h": lambda: shims(rows),
         "primitives.cpp": lambda: table(rows),
     }
 
@@ -74,6 +81,14 @@ namespace primitive {
 """
 
 
+@functools.cache
+def named_by_core() -> set[str]:
+    """What the hand-written sources call: `ops::name` and `primitive::name`."""
+    core = pathlib.Path(__file__).parents[1] / "core"
+    sources = (path.read_text() for path in sorted(core.rglob("*")) if path.suffix in (".h", ".cpp"))
+    return {name for text in sources for name in re.findall(r"\b(?:ops|primitive)::(\w+)", text)}
+
+
 def shims(rows: list[Row]) -> str:
     lines = [SHIM_HEAD + "".join(f"extern const Primitive& {identifier(r.name)};\n" for r in rows) + "}\n\nnamespace ops {\n"]
     for row in rows:
@@ -100,7 +115,7 @@ def shims(rows: list[Row]) -> str:
 def table(rows: list[Row]) -> str:
     entries = sorted({entry(r) for r in rows} - {""})
     vjps = sorted({v for r in rows for v in vjp_names(r) if v})
-    text = ["// Generated from rows/: the table of primitives.", '#include "dispatch/ops.h"', '#include "ops/elementwise.h"', "",
+    text = ["// Generated from rows/: the table of primitives.", '#include "dispatch/all_ops.h"', '#include "ops/elementwise.h"', "",
             "namespace flambeau {", "", "namespace entries {", *(f"void {e}(Call&);" for e in entries), "}",
             "namespace vjps {", *(f"void {v}(Backward&);" for v in vjps), "}",
             "namespace jvps {", *(f"void {identifier(r.name)}(Backward&);" for r in rows if r.jvp), "}", ""]  # fmt: skip
@@ -176,6 +191,12 @@ def autocast(row: Row) -> str:
     return (row.autocast or ("low" if row.cls == "contraction" else "none")).capitalize()
 
 
+def parameters_by_kind(row: Row) -> list[str]:
+    """Bits of the parameters that are tensors, and of those that are lists of them."""
+    kinds = [KINDS[p.type] for p in row.params]
+    return [str(sum(1 << i for i, kind in enumerate(kinds) if kind == wanted)) for wanted in ("Tensor", "Tensors")]
+
+
 def primitive(i: int, row: Row) -> str:
     composed, _ = vjp_names(row)
     arguments, results = saved(row)
@@ -197,7 +218,7 @@ def primitive(i: int, row: Row) -> str:
     flags = [differentiable, row.function, row.method, row.inplace and bool(row.params) and row.params[0].is_tensor]
     return ("  {" + ", ".join([
         quoted(row.name), quoted(node_name(row)), second, quoted(row.doc), f"params_{i}" if row.params else "nullptr",
-        str(len(row.params)), str(len(row.outputs)), f"results_{i}" if len(row.outputs) > 1 else "nullptr",
+        str(len(row.params)), *parameters_by_kind(row), str(len(row.outputs)), f"results_{i}" if len(row.outputs) > 1 else "nullptr",
         f"Class::{row.cls.capitalize()}", f"Autocast::{autocast(row)}", *(str(f).lower() for f in flags),
         f"aliases_{i}" if row.aliases else "nullptr", quoted(row.namespace), str(sum(1 << DTYPES.index(d) for d in row.dtypes)),
         str(arguments), str(results), bits(row, row.linear), bits(row, row.bilinear), loops,

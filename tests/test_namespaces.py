@@ -1,5 +1,6 @@
 """Names that programs reach for besides operations: constants, types by element, modules about devices and state."""
 
+import functools
 import math
 import subprocess
 import sys
@@ -114,3 +115,11 @@ def test_python_functions_on_elements():
     x = torch.tensor([1, 2])
     assert x.apply_(lambda v: v + 1).tolist() == [2, 3] and x.map_(torch.tensor([10]), lambda a, b: a * b).tolist() == [20, 30]
     assert x.new([1.9]).tolist() == [1] and x.new(2, 3).shape == (2, 3) and x.is_set_to(x) and not x.is_set_to(x.clone())
+
+
+@pytest.mark.parametrize("package", ["", "autograd", "nn", "nn.utils", "optim", "utils", "utils.data", "func", "amp", "linalg"])
+def test_names_are_there_or_attribute_errors(package):
+    module = functools.reduce(getattr, filter(None, package.split(".")), torch)
+    for name in [*dir(module), *getattr(module, "_LATER", ())]:
+        assert name.startswith("__") or hasattr(module, name), name
+    assert not hasattr(module, "profiler") and not hasattr(module, "_nothing")

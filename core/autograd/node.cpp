@@ -124,13 +124,25 @@ bool needs_composition(const Primitive& p, const Value* args, const Tensor* resu
 
 NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
   const Primitive& p = c.primitive;
+  // The tensors behind the edges, then the results: one entry each.
+  TensorBody* few[kMaxParams + kMaxResults];
+  std::vector<TensorBody*> many;
+  TensorBody** tensors = few;
   size_t edges = 0, dims = 0;
-  each_tensor(p, c.args, [&](int, TensorBody* t) {
-    edges++;
-    if (t) dims += t->dim;
-  });
-  for (int r = 0; r < p.result_count; r++) dims += size_t(c.results[r].dim());
+  for (uint32_t left = p.tensor_params; left; left &= left - 1) {
+    const Value& v = c.args[std::countr_zero(left)];
+    few[edges++] = v.is_tensor() ? v.tensor : nullptr;
+  }
+  if (p.list_params) {
+    each_tensor(p, c.args, [&](int, TensorBody* t) { many.push_back(t); });
+    edges = many.size();
+    many.resize(edges + p.result_count);
+    tensors = many.data();
+  }
   size_t entries = edges + p.result_count;
+  for (int r = 0; r < p.result_count; r++) tensors[edges + r] = c.results[r].get();
+  for (size_t k = 0; k < entries; k++) dims += tensors[k] ? tensors[k]->dim : 0;
+
   size_t bytes = room<PrimitiveNode>(1) + room<Edge>(edges) + room<OwnedValue>(p.param_count) + room<uint32_t>(entries) +
                  room<Shape>(entries) + room<int64_t>(dims);
   char* block = static_cast<char*>(allocate(bytes));
@@ -152,32 +164,35 @@ NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
   const Value* overwritten = original && !original->get().none() ? &original->get() : nullptr;
   for (int i = 0; i < p.param_count; i++) {
     const Value& v = c.args[i];
-    bool unread = (v.kind == Kind::Tensor || v.kind == Kind::Tensors) && !(p.saves >> i & 1);
-    if (!unread && v.kind == Kind::Tensor && v.tensor->inference) [[unlikely]] refuse_inference(p, v);
-    if (unread) new (&n->args_[i]) OwnedValue;
-    else new (&n->args_[i]) OwnedValue(overwritten && i == 0 ? *overwritten : v);
+    if ((v.kind == Kind::Tensor || v.kind == Kind::Tensors) && !(p.saves >> i & 1)) {
+      new (&n->args_[i]) OwnedValue;
+      continue;
+    }
+    if (v.kind == Kind::Tensor && v.tensor->inference) [[unlikely]] refuse_inference(p, v);
+    new (&n->args_[i]) OwnedValue(overwritten && i == 0 ? *overwritten : v);
   }
 
-  size_t k = 0;
-  uint32_t used = 0;
-  auto note_shape = [&](size_t entry, const TensorBody* t) {
-    n->shapes_[entry] = {t ? t->dtype : DType::Float32, t ? t->dim : uint8_t(0), used};
-    if (!t) return;
-    for (int d = 0; d < t->dim; d++) n->dims_[used + d] = t->sizes[d];
-    used += t->dim;
-  };
-  each_tensor(p, c.args, [&](int i, TensorBody* t) {
+  for (size_t k = 0; k < edges; k++) {
+    TensorBody* t = tensors[k];
     new (&n->edges_[k]) Edge(t && is_differentiable(t->dtype) ? edge_of(reinterpret_cast<const Tensor&>(t)) : Edge());
     n->edge_count_ = uint32_t(k + 1);
-    TensorBody* saved = overwritten && i == 0 ? overwritten->tensor : t;
-    n->versions_[k] = saved ? version(saved) : 0;
-    note_shape(k++, t);
-  });
-  for (int r = 0; r < p.result_count; r++) {
-    n->versions_[edges + r] = version(c.results[r].get());
-    note_shape(edges + r, c.results[r].get());
-    if (p.saves_results >> r & 1) n->results_[r] = detached(c.results[r]);
   }
+  uint32_t used = 0;
+  for (size_t k = 0; k < entries; k++) {
+    const TensorBody* t = tensors[k];
+    if (!t) {
+      n->versions_[k] = 0;
+      n->shapes_[k] = {DType::Float32, 0, used};
+      continue;
+    }
+    n->versions_[k] = version(t);
+    n->shapes_[k] = {t->dtype, t->dim, used};
+    for (int d = 0; d < t->dim; d++) n->dims_[used + d] = t->sizes[d];
+    used += t->dim;
+  }
+  if (overwritten && overwritten->is_tensor()) n->versions_[0] = version(overwritten->tensor);
+  for (int r = 0; r < p.result_count; r++)
+    if (p.saves_results >> r & 1) n->results_[r] = detached(c.results[r]);
   if (saved_hooks) [[unlikely]] n->pack_saved();
   return result;
 }

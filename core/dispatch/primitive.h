@@ -77,6 +77,8 @@ struct Primitive {
   const char* doc;
   const Param* params;
   uint8_t param_count;
+  uint32_t tensor_params;           // bit i: parameter i is a tensor
+  uint32_t list_params;             // bit i: parameter i is a list of tensors
   uint8_t result_count;
   const char* const* result_names;  // null: a plain tensor or tuple
   Class cls;

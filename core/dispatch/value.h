@@ -8,7 +8,8 @@ namespace flambeau {
 
 class Generator;
 
-enum class Kind : uint8_t { None, Tensor, Int, Double, Bool, Complex, Ints, Doubles, Tensors, DType, Text, Generator };
+// As wide as the rest of the word: a copy of a value is two whole words, which the processor forwards.
+enum class Kind : uint32_t { None, Tensor, Int, Double, Bool, Complex, Ints, Doubles, Tensors, DType, Text, Generator };
 
 struct Value {
   union {
@@ -25,7 +26,7 @@ struct Value {
   uint32_t count = 0;      // of ints, doubles, tensors; length of text
   Kind kind = Kind::None;
 
-  Value() : integer(0) {}
+  constexpr Value() : integer(0) {}
   Value(TensorBody* t) : tensor(t), kind(t ? Kind::Tensor : Kind::None) {}
   Value(const Tensor& t) : Value(t.get()) {}
   Value(int64_t i) : integer(i), kind(Kind::Int) {}

@@ -13,13 +13,17 @@ void along(Call& c, Along run) {
   const Tensor& t = c.tensor(0);
   DType dtype = c.args[2].dtype_or(t.dtype());
   int dim = wrap_dim(c.args[1].as_int(), t.dim());
-  Tensor x = computable(converted(t, dtype), c.primitive.name);
+  bool plain = t.dtype() == dtype && t.contiguous() && (dtype == DType::Float32 || dtype == DType::Float64);
+  Tensor brought = plain ? Tensor() : computable(converted(t, dtype), c.primitive.name);
+  const Tensor& x = plain ? t : brought;
+  need_data(x);
   Tensor& out = result(c, 0, t.sizes(), dtype);
   if (!out.numel()) return;
   Split3 s = split_at(t.sizes(), dim);
-  Tensor y = x.dtype() == dtype ? out : empty(t.sizes(), x.dtype());
+  if (x.dtype() == dtype) return run[wide(x)](x.data(), out.data(), s.outer, s.n, s.inner);
+  Tensor y = empty(t.sizes(), x.dtype());
   run[wide(x)](x.data(), y.data(), s.outer, s.n, s.inner);
-  if (y.get() != out.get()) copy_into(out, y);
+  copy_into(out, y);
 }
 
 using AlongBackward = void (*const (&)[2])(const void*, const void*, void*, int64_t, int64_t, int64_t);

@@ -11,6 +11,7 @@ namespace flambeau::ops {
 namespace {
 
 constexpr int64_t kFlatGrain = 32768;  // elements
+constexpr int64_t kLargeGrain = 262144;  // where memory is the limit: fewer breaks in what the processor reads ahead
 
 DType loop_type(DType t) { return is_half(t) ? DType::Float32 : t; }
 
@@ -194,7 +195,17 @@ bool run_flat(Loop loop, const Tensor* results, int result_count, const Value* i
   int64_t sizes[kMaxParams + kMaxResults];
   for (int k = 0; k < total; k++)
     sizes[k] = steps[k] ? int64_t(item_size(k < result_count ? results[k].dtype() : loop_dtypes[k - result_count])) : 0;
-  parallel_for(n, kFlatGrain, [&](int64_t begin, int64_t end) {
+  // Results far larger than the cache go around it; one in the place of an operand is being read anyway.
+  int64_t bytes = 0;
+  bool past = true;
+  for (int r = 0; r < result_count; r++) {
+    bytes += n * sizes[r];
+    past = past && reinterpret_cast<uintptr_t>(data[r]) % 64 == 0;
+    for (int k = result_count; k < total; k++) past = past && data[k] != data[r];
+  }
+  past = past && bytes > int64_t(cpu_features().l3 / 2);
+  if (past) steps[0] = kPastCaches;
+  parallel_for(n, past ? kLargeGrain : kFlatGrain, [&](int64_t begin, int64_t end) {
     char* piece[kMaxParams + kMaxResults];
     for (int k = 0; k < total; k++) piece[k] = data[k] + begin * sizes[k];
     loop(piece, steps, end - begin);

@@ -7,10 +7,18 @@
 namespace flambeau {
 
 // The dims an argument names (None: all of them), wrapped, without repeats, as flags per dimension.
-struct DimSet {
-  bool has[kMaxDims] = {};
-  int count = 0;
+class DimSet {
+ public:
+  bool has(int64_t dim) const { return bits_ >> dim & 1; }
+  void add(int64_t dim) { bits_ |= uint64_t(1) << dim; }
+  void add_all(int rank) { bits_ = rank >= 64 ? ~uint64_t(0) : (uint64_t(1) << rank) - 1; }
+  int count() const { return std::popcount(bits_); }
+  int first() const { return std::countr_zero(bits_); }
+
+ private:
+  uint64_t bits_ = 0;
 };
+static_assert(kMaxDims <= 64);
 DimSet dim_set(const Value& dims, int rank);
 Dims without(Ints sizes, const DimSet& dims, bool keep);   // the sizes of a reduction's result
 

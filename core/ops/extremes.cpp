@@ -33,7 +33,7 @@ void along(Call& c, bool greatest) {
     fail(ErrorKind::Index, name, "(): Expected reduction dim ", dim, " to have non-zero size.");
   Tensor x = real_input(t, name);
   DimSet set;
-  if (t.dim()) set.has[dim] = true;
+  if (t.dim()) set.add(dim);
   Dims sizes = without(t.sizes(), set, c.args[2].as_bool());
   Found f = find(x, split_at(t.sizes(), dim), greatest);
   Dims strides = contiguous_strides(sizes);
@@ -53,7 +53,7 @@ void position(Call& c, bool greatest) {
   Tensor x = real_input(t, name);
   DimSet set;
   if (all) set = dim_set(Value(), t.dim());
-  else if (t.dim()) set.has[dim] = true;
+  else if (t.dim()) set.add(dim);
   Dims sizes = without(t.sizes(), set, c.args[2].as_bool());
   Split3 s = all ? Split3{1, t.numel(), 1} : split_at(t.sizes(), dim);
   Found f = find(x, s, greatest);

@@ -253,7 +253,7 @@ void flip(Call& c) {
   Dims strides(t.strides());
   const char* from = t.data();
   for (int d = 0; d < t.dim(); d++)
-    if (dims.has[d]) {
+    if (dims.has(d)) {
       from += (t.size(d) - 1) * strides[d] * int64_t(item_size(t.dtype()));
       strides[d] = -strides[d];
     }

@@ -72,25 +72,41 @@ bool keeps(const Call& c) {
 char* at(const Tensor& t, int64_t element) { return t.data() + element * int64_t(item_size(t.dtype())); }
 void* optional(const Tensor& t) { return t ? t.data() : nullptr; }
 
-// c[m, n] = a[m, k] @ w (or w transposed, [n, k]) + beta * c + bias
-void multiply(DType dtype, int64_t m, int64_t n, int64_t k, const void* a, const Tensor& w, bool transposed, void* c,
-              double beta, const void* bias = nullptr) {
-  if (!m || !n) return;
-  kernels::Gemm g;
-  g.m = m;
-  g.n = n;
-  g.k = k;
-  g.a = a;
-  g.a_row = k;
-  g.b = w.data();
-  g.b_row = transposed ? 1 : n;
-  g.b_col = transposed ? k : 1;
-  g.c = c;
-  g.c_row = n;
-  g.beta = beta;
-  g.bias = bias;
-  kernels::table<kernels::GemmKernels>().gemm(dtype, g);
-}
+// The weight that every step multiplies by, w[n, k] transposed or w[k, n], packed once for all of them.
+class StepWeight {
+ public:
+  StepWeight(DType dtype, const Tensor& w, bool transposed, const Steps& s) : dtype_(dtype), w_(w) {
+    g_.n = w.size(transposed ? 0 : 1);
+    g_.k = w.size(transposed ? 1 : 0);
+    g_.b = w.data();
+    g_.b_row = transposed ? 1 : g_.n;
+    g_.b_col = transposed ? g_.k : 1;
+    const auto& gemms = kernels::table<kernels::GemmKernels>();
+    int64_t bytes = s.count > 1 ? gemms.packed_bytes(dtype, g_.k, g_.n) : 0;
+    if (!bytes || w.numel() == 0) return;
+    Dims room{bytes};
+    packed_ = empty(room, DType::UInt8);
+    gemms.pack_b(dtype, g_, packed_.data());
+    g_.b_packed = packed_.data();
+  }
+  // c[m, n] = a[m, k] @ weight + beta * c + bias
+  void multiply(int64_t m, const void* a, void* c, double beta, const void* bias = nullptr) {
+    if (!m || !g_.n) return;
+    g_.m = m;
+    g_.a = a;
+    g_.a_row = g_.k;
+    g_.c = c;
+    g_.c_row = g_.n;
+    g_.beta = beta;
+    g_.bias = bias;
+    kernels::table<kernels::GemmKernels>().gemm(dtype_, g_);
+  }
+
+ private:
+  DType dtype_;
+  Tensor w_, packed_;
+  kernels::Gemm g_;
+};
 
 // The gradient of the weights: rows of dgates against what each step started from.
 Tensor weight_gradient(const Tensor& dgates, const char* before, const Steps& s) {
@@ -265,6 +281,7 @@ void lstm_layer(Call& c) {
   Dims room{keep ? s.total * 7 * s.hidden : 0}, buffer{s.batch, s.gates};
   Tensor reserve = empty(room, dtype), hidden = empty(buffer, dtype);
   int64_t H = s.hidden, item = int64_t(item_size(dtype));
+  StepWeight weight(dtype, w, true, s);
   for (int64_t i = 0; i < s.count; i++) {
     int64_t t = s.at(i), n = s.size(t), from = s.start(t);
     size_t bytes = size_t(n * H * item);
@@ -272,7 +289,7 @@ void lstm_layer(Call& c) {
       std::memcpy(at(reserve, (5 * s.total + from) * H), cell.data(), bytes);
       std::memcpy(at(reserve, (6 * s.total + from) * H), h.data(), bytes);
     }
-    multiply(dtype, n, s.gates, H, h.data(), w, true, hidden.data(), 0);
+    weight.multiply(n, h.data(), hidden.data(), 0);
     cells().lstm_cell[w64](at(gates, from * s.gates), hidden.data(), optional(bias), cell.data(), at(y, from * H),
                            cell.data(), keep ? at(reserve, from * 4 * H) : nullptr, {n, H, s.gates, H});
     if (keep) std::memcpy(at(reserve, (4 * s.total + from) * H), cell.data(), bytes);
@@ -296,11 +313,12 @@ void gru_layer(Call& c) {
   Dims room{keep ? s.total * 5 * s.hidden : 0}, buffer{s.batch, s.gates};
   Tensor reserve = empty(room, dtype), hidden = empty(buffer, dtype);
   int64_t H = s.hidden, item = int64_t(item_size(dtype));
+  StepWeight weight(dtype, w, true, s);
   for (int64_t i = 0; i < s.count; i++) {
     int64_t t = s.at(i), n = s.size(t), from = s.start(t);
     size_t bytes = size_t(n * H * item);
     if (keep) std::memcpy(at(reserve, (4 * s.total + from) * H), h.data(), bytes);
-    multiply(dtype, n, s.gates, H, h.data(), w, true, hidden.data(), 0);
+    weight.multiply(n, h.data(), hidden.data(), 0);
     cells().gru_cell[w64](at(gates, from * s.gates), hidden.data(), nullptr, optional(bias), h.data(), H,
                           at(y, from * H), keep ? at(reserve, from * 4 * H) : nullptr, {n, H, s.gates, H});
     std::memcpy(h.data(), at(y, from * H), bytes);
@@ -321,11 +339,12 @@ void rnn_layer(Call& c) {
   Dims room{keep ? s.total * s.hidden : 0};
   Tensor reserve = empty(room, dtype);
   int64_t H = s.hidden, item = int64_t(item_size(dtype));
+  StepWeight weight(dtype, w, true, s);
   for (int64_t i = 0; i < s.count; i++) {
     int64_t t = s.at(i), n = s.size(t), from = s.start(t);
     size_t bytes = size_t(n * H * item);
     if (keep) std::memcpy(at(reserve, from * H), h.data(), bytes);
-    multiply(dtype, n, H, H, h.data(), w, true, at(y, from * H), 1, optional(bias));
+    weight.multiply(n, h.data(), at(y, from * H), 1, optional(bias));
     Dims rows{n * H}, one{1};
     Tensor now = make_view(y, rows, one, from * H);
     if (relu)
@@ -353,12 +372,13 @@ void lstm_layer(Backward& b) {
   Tensor dh = cotangent(b.grads[1], b.shapes[1], dtype), dc = cotangent(b.grads[2], b.shapes[2], dtype),
          dgates = empty(b.shapes[0], dtype);
   int64_t H = s.hidden;
+  StepWeight weight(dtype, w, false, s);
   for (int64_t i = 0; i < s.count; i++) {
     int64_t t = s.at(i, true), n = s.size(t), from = s.start(t);
     cells().lstm_cell_backward[wide(w)](g ? at(g, from * H) : nullptr, dh.data(), dc.data(), at(reserve, from * 4 * H),
                                         at(reserve, (5 * s.total + from) * H), at(reserve, (4 * s.total + from) * H),
                                         at(dgates, from * s.gates), dc.data(), {n, H, s.gates, H});
-    multiply(dtype, n, H, s.gates, at(dgates, from * s.gates), w, false, dh.data(), 0);
+    weight.multiply(n, at(dgates, from * s.gates), dh.data(), 0);
   }
   if (b.needed(3)) b.out[3] = weight_gradient(dgates, at(reserve, 6 * s.total * H), s);
   if (b.needed(4)) b.out[4] = column_sums(dgates, s);
@@ -377,12 +397,13 @@ void gru_layer(Backward& b) {
   Tensor dh = cotangent(b.grads[1], b.shapes[1], dtype), dgates = empty(b.shapes[0], dtype),
          dhidden = empty(b.shapes[0], dtype);
   int64_t H = s.hidden;
+  StepWeight weight(dtype, w, false, s);
   for (int64_t i = 0; i < s.count; i++) {
     int64_t t = s.at(i, true), n = s.size(t), from = s.start(t);
     cells().gru_cell_backward[wide(w)](g ? at(g, from * H) : nullptr, dh.data(), at(reserve, from * 4 * H),
                                        at(reserve, (4 * s.total + from) * H), H, at(dgates, from * s.gates),
                                        at(dhidden, from * s.gates), dh.data(), {n, H, s.gates, H});
-    multiply(dtype, n, H, s.gates, at(dhidden, from * s.gates), w, false, dh.data(), 1);
+    weight.multiply(n, at(dhidden, from * s.gates), dh.data(), 1);
   }
   if (b.needed(2)) b.out[2] = weight_gradient(dhidden, at(reserve, 4 * s.total * H), s);
   if (b.needed(3)) b.out[3] = column_sums(dhidden, s);
@@ -400,6 +421,7 @@ void rnn_layer(Backward& b) {
   Tensor g = b.grads[0] ? contiguous(b.grads[0]) : Tensor(), w = contiguous(b.args[2].peek());
   Tensor dh = cotangent(b.grads[1], b.shapes[1], dtype), dgates = empty(b.shapes[0], dtype);
   int64_t H = s.hidden;
+  StepWeight weight(dtype, w, false, s);
   for (int64_t i = 0; i < s.count; i++) {
     int64_t t = s.at(i, true), n = s.size(t), from = s.start(t);
     auto run = [&]<class T>(const T*) {
@@ -410,7 +432,7 @@ void rnn_layer(Backward& b) {
       run(static_cast<const double*>(nullptr));
     else
       run(static_cast<const float*>(nullptr));
-    multiply(dtype, n, H, H, at(dgates, from * H), w, false, dh.data(), 0);
+    weight.multiply(n, at(dgates, from * H), dh.data(), 0);
   }
   if (b.needed(2)) b.out[2] = weight_gradient(dgates, at(reserve, 0), s);
   if (b.needed(3)) b.out[3] = column_sums(dgates, s);

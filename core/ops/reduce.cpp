@@ -8,18 +8,19 @@ namespace {
 
 // Arguments of a reduction by their types: rows order them as PyTorch does.
 struct Arguments {
-  Value dim, keepdim, dtype;
+  const Value *dim, *keepdim, *dtype;
   double numbers[4];
 };
 
 Arguments arguments(const Call& c) {
-  Arguments a;
+  static constexpr Value none;
+  Arguments a{&none, &none, &none, {}};
   int n = 0;
   for (int i = 1; i < c.primitive.param_count; i++) {
     switch (c.primitive.params[i].type) {
-      case ParamType::Dims: a.dim = c.args[i]; break;
-      case ParamType::Bool: a.keepdim = c.args[i]; break;
-      case ParamType::DType: a.dtype = c.args[i]; break;
+      case ParamType::Dims: a.dim = &c.args[i]; break;
+      case ParamType::Bool: a.keepdim = &c.args[i]; break;
+      case ParamType::DType: a.dtype = &c.args[i]; break;
       default: a.numbers[n++] = c.args[i].as_double();
     }
   }
@@ -55,16 +56,16 @@ Layout lay_out(const Tensor& t, const DimSet& dims) {
   // The reduced dimensions must be neighbours; where they are not, they move to the end in a copy.
   int first = -1, last = -1, seen = 0;
   for (int k = 0; k < rank; k++) {
-    if (!dims.has[l.order[k]] || t.size(int(l.order[k])) == 1) continue;
+    if (!dims.has(l.order[k]) || t.size(int(l.order[k])) == 1) continue;
     if (first < 0) first = k;
     last = k;
     seen++;
   }
   int between = 0;
-  for (int k = first; first >= 0 && k <= last; k++) between += !dims.has[l.order[k]] && t.size(int(l.order[k])) != 1;
+  for (int k = first; first >= 0 && k <= last; k++) between += !dims.has(l.order[k]) && t.size(int(l.order[k])) != 1;
   if (between || !dense(t)) {
     Dims kept, folded;
-    for (int i = 0; i < rank; i++) (dims.has[i] ? folded : kept).push_back(i);
+    for (int i = 0; i < rank; i++) (dims.has(i) ? folded : kept).push_back(i);
     l.order = kept;
     for (int64_t d : folded) l.order.push_back(d);
   }
@@ -77,7 +78,7 @@ Layout lay_out(const Tensor& t, const DimSet& dims) {
   int64_t* part = &l.outer;
   int64_t previous = -1;
   for (int k = 0; k < rank; k++) {
-    bool folds = dims.has[l.order[k]];
+    bool folds = dims.has(l.order[k]);
     if (folds) {
       l.reduced *= sizes[k];
       if (sizes[k] != 1) part = &l.inner;
@@ -98,13 +99,13 @@ Tensor reordered(const Tensor& flat, const Layout& l, const DimSet& dims, const 
   int64_t step = 1;
   for (int k = rank - 1; k >= 0; k--) {
     int d = int(l.order[k]);
-    if (dims.has[d]) continue;
+    if (dims.has(d)) continue;
     by_input[d] = step;
     step *= input.size(d);
   }
   Dims strides;
   for (int i = 0; i < rank; i++) {
-    if (!dims.has[i]) strides.push_back(by_input[i]);
+    if (!dims.has(i)) strides.push_back(by_input[i]);
     else if (keep) strides.push_back(1);
   }
   return contiguous(make_view(flat, sizes, strides, 0));
@@ -122,31 +123,31 @@ void reduce(Call& c) {
   const Primitive& p = c.primitive;
   Arguments a = arguments(c);
   const Tensor& input = c.tensor(0);
-  DType wanted = a.dtype.dtype_or(input.dtype());
-  DType folded = folded_type(p, wanted, !a.dtype.none());
+  DType wanted = a.dtype->dtype_or(input.dtype());
+  DType folded = folded_type(p, wanted, !a.dtype->none());
   DType out_dtype = p.reduction->result[int(folded)];
   if (is_half(wanted) && out_dtype == DType::Float32) out_dtype = wanted;
-  if (!a.dtype.none() && is_integral(wanted)) out_dtype = wanted;
+  if (!a.dtype->none() && is_integral(wanted)) out_dtype = wanted;
   if (out_dtype == DType::Bool && input.dtype() == DType::UInt8 && folded == DType::Bool) out_dtype = DType::UInt8;
-  DimSet dims = dim_set(a.dim, input.dim());
-  bool keep = a.keepdim.as_bool();
+  DimSet dims = dim_set(*a.dim, input.dim());
+  bool keep = a.keepdim->as_bool();
   Dims sizes = without(input.sizes(), dims, keep);
   if (p.empty_fails)
     for (int i = 0; i < input.dim(); i++)
-      if (dims.has[i] && input.size(i) == 0) {
-        if (a.dim.none() || a.dim.as_ints().empty())
+      if (dims.has(i) && input.size(i) == 0) {
+        if (a.dim->none() || a.dim->as_ints().empty())
           fail(ErrorKind::Runtime, p.name, "(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.");
         fail(ErrorKind::Index, p.name, "(): Expected reduction dim ", i, " to have non-zero size.");
       }
-  Tensor t = converted(input, folded);
+  Tensor brought = input.dtype() == folded ? Tensor() : converted(input, folded);
+  const Tensor& t = brought ? brought : input;
+  need_data(t);
   DType raw = p.reduction->result[int(folded)];
   // The usual cases, whole or along one dimension, write straight into the result.
-  if (t.contiguous() && raw == out_dtype && (dims.count == t.dim() || dims.count == 1)) {
+  if (t.contiguous() && raw == out_dtype && (dims.count() == t.dim() || dims.count() == 1)) {
     Split3 part{1, t.numel(), 1};
-    if (dims.count != t.dim()) {
-      int dim = 0;
-      while (!dims.has[dim]) dim++;
-      part = split_at(t.sizes(), dim);
+    if (dims.count() != t.dim()) {
+      part = split_at(t.sizes(), dims.first());
     }
     Tensor& out = result(c, 0, sizes, out_dtype);
     if (out.numel()) p.reduction->kernel[int(folded)](out.data(), t.data(), part.outer, part.n, part.inner, a.numbers);
@@ -177,7 +178,7 @@ void unreduce(Call& c) {
   int64_t n = 1;
   Dims kept(size);
   for (int i = 0; i < kept.size(); i++)
-    if (dims.has[i]) {
+    if (dims.has(i)) {
       n *= kept[i];
       kept[i] = 1;
     }

@@ -6,15 +6,13 @@ namespace flambeau {
 DimSet dim_set(const Value& dims, int rank) {
   DimSet set;
   if (dims.none() || (dims.kind == Kind::Ints && dims.count == 0)) {
-    for (int i = 0; i < rank; i++) set.has[i] = true;
-    set.count = rank;
+    set.add_all(rank);
     return set;
   }
   for (int64_t d : dims.as_ints()) {
     int dim = wrap_dim(d, rank);
-    if (set.has[dim]) fail(ErrorKind::Runtime, "dim ", dim, " appears multiple times in the list of dims");
-    set.has[dim] = true;
-    set.count++;
+    if (set.has(dim)) fail(ErrorKind::Runtime, "dim ", dim, " appears multiple times in the list of dims");
+    set.add(dim);
   }
   return set;
 }
@@ -22,7 +20,7 @@ DimSet dim_set(const Value& dims, int rank) {
 Dims without(Ints sizes, const DimSet& dims, bool keep) {
   Dims kept;
   for (int i = 0; i < int(sizes.size()); i++) {
-    if (!dims.has[i]) kept.push_back(sizes[i]);
+    if (!dims.has(i)) kept.push_back(sizes[i]);
     else if (keep) kept.push_back(1);
   }
   return kept;
@@ -232,7 +230,7 @@ void slice(Call& c) {
   end = std::clamp<int64_t>(end < 0 ? end + n : end, start, n);
   Dims sizes(t.sizes()), strides(t.strides());
   int64_t offset = start * strides[dim];
-  sizes[dim] = end > start ? (end - start - 1) / step + 1 : 0;
+  sizes[dim] = step == 1 ? end - start : end > start ? (end - start - 1) / step + 1 : 0;
   strides[dim] = int64_t(uint64_t(strides[dim]) * uint64_t(step));  // beyond 64 bits only where no second step is taken
   give(c, sizes, strides, offset);
 }
@@ -268,7 +266,7 @@ void squeeze(Call& c) {
   DimSet dims = c.args[1].kind == Kind::Ints && !c.args[1].count ? DimSet() : dim_set(c.args[1], t.dim());
   Dims sizes, strides;
   for (int i = 0; i < t.dim(); i++)
-    if (!(dims.has[i] && t.size(i) == 1)) {
+    if (!(dims.has(i) && t.size(i) == 1)) {
       sizes.push_back(t.size(i));
       strides.push_back(t.stride(i));
     }

@@ -77,7 +77,7 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
       t = ops::select(t, dim, at);
     } else if (PySlice_Check(o)) {
       if (dim >= t.dim()) raise(PyExc_IndexError, str("too many indices for tensor of dimension ", rank));  // after a mask
-      Py_ssize_t n = Py_ssize_t(t.size(dim)), start, stop, step;
+      Py_ssize_t start, stop, step;
       auto* s = reinterpret_cast<PySliceObject*>(o);
       if (s->start == Py_None && s->stop == Py_None && s->step == Py_None) {
         dim++;
@@ -85,7 +85,6 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
       }
       ok(PySlice_Unpack(o, &start, &stop, &step));
       if (step <= 0) raise(PyExc_ValueError, "step must be greater than zero");
-      PySlice_AdjustIndices(n, &start, &stop, step);
       t = ops::slice(t, dim++, int64_t(start), int64_t(stop), int64_t(step));
     } else if (o == Py_Ellipsis) {
       if (seen_ellipsis) raise(PyExc_IndexError, "an index can only have a single ellipsis ('...')");

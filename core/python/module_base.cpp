@@ -83,8 +83,11 @@ PyObject* module_getattr(PyObject* self, PyObject* name) {
 // Brings what is kept of the dictionary up to date.
 void refresh(ModuleObject* m) {
 #if PY_VERSION_HEX < 0x030D0000
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"  // of 3.12, which still keeps versions
   if (m->version == reinterpret_cast<PyDictObject*>(m->dict)->ma_version_tag) return;
   m->version = reinterpret_cast<PyDictObject*>(m->dict)->ma_version_tag;
+#pragma GCC diagnostic pop
 #endif
   for (int i = 0; i < 4; i++) {
     PyObject* hooks = PyDict_GetItemWithError(m->dict, hook_names[i]);
@@ -218,7 +221,7 @@ PyObject* init_subclass(PyObject* cls, PyObject* args, PyObject* kwargs) {
   Object done(rest ? PyObject_Call(rest.get(), args, kwargs) : nullptr);  // Generic and other bases beside this one
   if (!done) return nullptr;
   auto* type = reinterpret_cast<PyTypeObject*>(cls);
-  static PyObject* object_getattribute = PyDict_GetItemString(PyBaseObject_Type.tp_dict, "__getattribute__");
+  PyObject* object_getattribute = _PyType_Lookup(&PyBaseObject_Type, str_getattribute);  // 3.12 hides tp_dict
   PyObject* getattribute = _PyType_Lookup(type, str_getattribute);
   bool plain = getattribute == object_getattribute || (getattribute && Py_TYPE(getattribute) == &PyWrapperDescr_Type);
   if (_PyType_Lookup(type, str_getattr) == own_getattr && plain) type->tp_getattro = module_getattro;

@@ -109,16 +109,19 @@ PyObject* in_place(const Primitive& p, PyObject* a, PyObject* b) {
 }
 
 #define BINARY(slot, row) \
-  PyObject* slot(PyObject* a, PyObject* b) { return binary(primitive::row, a, b); }
+  PyObject* slot(PyObject* a, PyObject* b) { return binary(row, a, b); }
 #define IN_PLACE(slot, row) \
-  PyObject* slot(PyObject* a, PyObject* b) { return in_place(primitive::row, a, b); }
-BINARY(nb_add, add) BINARY(nb_sub, sub) BINARY(nb_mul, mul) BINARY(nb_div, div) BINARY(nb_floor_div, floor_divide)
-BINARY(nb_remainder, remainder) BINARY(nb_matmul, matmul) BINARY(nb_and, bitwise_and) BINARY(nb_or, bitwise_or)
-BINARY(nb_xor, bitwise_xor) BINARY(nb_lshift, bitwise_left_shift) BINARY(nb_rshift, bitwise_right_shift)
-IN_PLACE(nb_iadd, add) IN_PLACE(nb_isub, sub) IN_PLACE(nb_imul, mul) IN_PLACE(nb_idiv, div)
-IN_PLACE(nb_ifloor_div, floor_divide) IN_PLACE(nb_iremainder, remainder) IN_PLACE(nb_iand, bitwise_and)
-IN_PLACE(nb_ior, bitwise_or) IN_PLACE(nb_ixor, bitwise_xor) IN_PLACE(nb_ilshift, bitwise_left_shift)
-IN_PLACE(nb_irshift, bitwise_right_shift)
+  PyObject* slot(PyObject* a, PyObject* b) { return in_place(row, a, b); }
+BINARY(nb_add, primitive::add) BINARY(nb_sub, primitive::sub) BINARY(nb_mul, primitive::mul)
+BINARY(nb_div, primitive::div) BINARY(nb_floor_div, primitive::floor_divide) BINARY(nb_remainder, primitive::remainder)
+BINARY(nb_matmul, primitive::matmul) BINARY(nb_and, primitive::bitwise_and) BINARY(nb_or, primitive::bitwise_or)
+BINARY(nb_xor, primitive::bitwise_xor) BINARY(nb_lshift, primitive::bitwise_left_shift)
+BINARY(nb_rshift, primitive::bitwise_right_shift)
+IN_PLACE(nb_iadd, primitive::add) IN_PLACE(nb_isub, primitive::sub) IN_PLACE(nb_imul, primitive::mul)
+IN_PLACE(nb_idiv, primitive::div) IN_PLACE(nb_ifloor_div, primitive::floor_divide)
+IN_PLACE(nb_iremainder, primitive::remainder) IN_PLACE(nb_iand, primitive::bitwise_and)
+IN_PLACE(nb_ior, primitive::bitwise_or) IN_PLACE(nb_ixor, primitive::bitwise_xor)
+IN_PLACE(nb_ilshift, primitive::bitwise_left_shift) IN_PLACE(nb_irshift, primitive::bitwise_right_shift)
 
 PyObject* nb_pow(PyObject* a, PyObject* b, PyObject* modulus) {
   if (modulus != Py_None) return Py_NewRef(Py_NotImplemented);

@@ -14,7 +14,8 @@ struct OpObject {
   PyObject* name;
   PyObject* result_type;  // structured results: made on first use
   PyObject* otherwise;    // a Python function that takes the calls that do not fit the row
-  int required;           // arguments that the row does not do without
+  int positional;         // parameters that may be given by position
+  bool spread;            // the last of them is a list of whole numbers, which may be spelled out: view(2, 3)
 };
 
 PyObject *str_out, *str_dtype, *str_device, *str_layout, *str_requires_grad, *str_pin_memory, *str_memory_format,
@@ -110,7 +111,7 @@ Value read_tensors(const Primitive& p, int i, PyObject* o, Room& room) {
   return Value(std::span<TensorBody* const>(list, size_t(n)));
 }
 
-Value read(const Primitive& p, int i, PyObject* o, Room& room) {
+Value read_any(const Primitive& p, int i, PyObject* o, Room& room) {
   const Param& param = p.params[i];
   if (o == Py_None && (param.optional || (p.cls == Class::Elementwise && i))) return Value();
   switch (param.type) {
@@ -198,6 +199,11 @@ Value read(const Primitive& p, int i, PyObject* o, Room& room) {
   __builtin_unreachable();
 }
 
+FLAMBEAU_INLINE Value read(const Primitive& p, int i, PyObject* o, Room& room) {
+  if (Py_TYPE(o) == &TensorType && p.params[i].type == ParamType::Tensor) return Value(body_of(o));
+  return read_any(p, i, o, room);
+}
+
 // Names of parameters as Python's own objects, so that keywords are found by identity; made at a row's first keyword.
 PyObject* const* names_of(const Primitive& p) {
   static std::vector<PyObject*> all(primitives().size() * kMaxParams);
@@ -248,43 +254,45 @@ bool factory_option(const Primitive& p, PyObject* key, PyObject* value, Options&
          PyUnicode_Compare(key, str_memory_format) == 0 || PyUnicode_Compare(key, str_names) == 0;
 }
 
-int positional_count(const Primitive& p) {
-  int n = 0;
-  while (n < p.param_count && !p.params[n].keyword_only) n++;
-  return n;
+// view(2, 3): the list that parameter `i` is, from the arguments that spell it out.
+Value spelled_out(const Primitive& p, int i, PyObject* const* args, Py_ssize_t count, Room& room) {
+  const int64_t* begin = room.ints + room.used_ints;
+  for (Py_ssize_t k = i; k < count; k++) {
+    if (PyLong_CheckExact(args[k])) {
+      room.push(PyLong_AsLongLong(args[k]));
+      continue;
+    }
+    Object number(PyFloat_Check(args[k]) ? nullptr : PyNumber_Index(args[k]));
+    if (!number) {
+      PyErr_Clear();
+      wrong_type(p, i, "tuple of ints", args[k]);
+    }
+    room.push(PyLong_AsLongLong(number.get()));
+  }
+  if (PyErr_Occurred()) throw PythonError();  // a number beyond 64 bits
+  return Value(Ints(begin, room.ints + room.used_ints));
 }
 
-void parse(const Primitive& p, PyObject* const* args, Py_ssize_t count, PyObject* names, Value* values, Room& room, Options& options) {
-  uint32_t seen = 0;
-  int positional = positional_count(p);
-  for (Py_ssize_t k = 0; k < count; k++) {
-    // The last positional list of ints may be spelled out: view(2, 3).
-    if (k == positional - 1 && p.params[k].type == ParamType::Ints && (PyLong_Check(args[k]) || PyIndex_Check(args[k])) &&
-        !PyTuple_Check(args[k])) {
-      const int64_t* begin = room.ints + room.used_ints;
-      for (; k < count; k++) {
-        if (PyLong_CheckExact(args[k])) {
-          room.push(PyLong_AsLongLong(args[k]));
-          continue;
-        }
-        Object number(PyFloat_Check(args[k]) ? nullptr : PyNumber_Index(args[k]));
-        if (!number) {
-          PyErr_Clear();
-          wrong_type(p, positional - 1, "tuple of ints", args[k]);
-        }
-        room.push(PyLong_AsLongLong(number.get()));
-      }
-      if (PyErr_Occurred()) throw PythonError();  // a number beyond 64 bits
-      values[positional - 1] = Value(Ints(begin, room.ints + room.used_ints));
-      seen |= 1u << (positional - 1);
-      break;
-    }
-    if (k >= positional)
-      raise(PyExc_TypeError, str(p.name, "() takes ", positional, " positional argument", positional == 1 ? "" : "s", " but ", count,
-                                 count == 1 ? " was given" : " were given"));
-    values[k] = read(p, int(k), args[k], room);
-    seen |= 1u << k;
+// Reads the arguments into one value per parameter. False: the call does not fit the row, and a function waits for such.
+bool parse(const OpObject& op, PyObject* const* args, Py_ssize_t count, PyObject* names, Value* values, Room& room, Options& options) {
+  const Primitive& p = *op.primitive;
+  const int positional = op.positional;
+  int given = int(count);  // parameters that positions fill
+  if (count >= positional && op.spread) {
+    PyObject* last = args[positional - 1];
+    if ((PyLong_Check(last) || PyIndex_Check(last)) && !PyTuple_Check(last)) given = positional - 1;
   }
+  if (given > positional) {
+    if (op.otherwise) return false;
+    raise(PyExc_TypeError, str(p.name, "() takes ", positional, " positional argument", positional == 1 ? "" : "s", " but ", count,
+                               count == 1 ? " was given" : " were given"));
+  }
+  for (int k = 0; k < given; k++) values[k] = read(p, k, args[k], room);
+  if (given < count) {
+    values[given] = spelled_out(p, given, args, count, room);
+    given++;
+  }
+  uint32_t seen = (1u << given) - 1;
   if (names) {
     for (Py_ssize_t n = 0; n < PyTuple_GET_SIZE(names); n++) {
       PyObject *key = PyTuple_GET_ITEM(names, n), *value = args[count + n];
@@ -294,6 +302,7 @@ void parse(const Primitive& p, PyObject* const* args, Py_ssize_t count, PyObject
           if (value != Py_None) options.out = value;
           continue;
         }
+        if (op.otherwise) return false;
         if ((p.cls == Class::Creation || p.cls == Class::Composite || p.cls == Class::Random) && factory_option(p, key, value, options)) continue;
         raise(PyExc_TypeError, str(p.name, "() got an unexpected keyword argument '", PyUnicode_AsUTF8(key), "'"));
       }
@@ -304,17 +313,20 @@ void parse(const Primitive& p, PyObject* const* args, Py_ssize_t count, PyObject
       seen |= 1u << i;
     }
   }
-  for (int i = 0; i < p.param_count; i++) {
+  for (int i = names ? 0 : given; i < p.param_count; i++) {
     if (seen >> i & 1) continue;
-    if (!p.params[i].has_default)
+    if (!p.params[i].has_default) {
+      if (op.otherwise) return false;
       raise(PyExc_TypeError, str(p.name, "() missing 1 required positional argument: '", p.params[i].name, "'"));
+    }
     values[i] = p.params[i].fallback;
   }
+  return true;
 }
 
 // PyTorch's text form of structured results: a field on each line.
 PyObject* structured_repr(PyObject* o) {
-  PyObject* names = PyDict_GetItemString(Py_TYPE(o)->tp_dict, "__match_args__");
+  PyObject* names = PyDict_GetItemString(Py_TYPE(o)->tp_dict, "__match_args__");  // a heap type: it has one
   std::string text = str(Py_TYPE(o)->tp_name, "(");
   for (Py_ssize_t i = 0; i < Py_SIZE(o); i++) {
     Object value(PyObject_Repr(PyStructSequence_GET_ITEM(o, i)));
@@ -376,8 +388,9 @@ bool any_override(PyObject* const* args, Py_ssize_t count) {
   for (Py_ssize_t k = 0; k < count; k++) {
     PyObject* o = args[k];
     if (Py_TYPE(o) == &TensorType || PyLong_CheckExact(o)) continue;
-    if (is_tensor(o) && overrides(o)) return true;
-    if (PyList_CheckExact(o) || PyTuple_CheckExact(o)) {
+    if (is_tensor(o)) {
+      if (overrides(o)) return true;
+    } else if (PyList_CheckExact(o) || PyTuple_CheckExact(o)) {
       Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
       PyObject** items = PySequence_Fast_ITEMS(o);
       for (Py_ssize_t i = 0; i < n; i++) {
@@ -421,27 +434,17 @@ PyObject* op_call(PyObject* self, PyObject* const* args, size_t flags, PyObject*
     Value* values = list.values;
     Room room;
     Options options;
-    if (!op->otherwise) {
-      try {
-        parse(p, args, count, names, values, room, options);
-      } catch (const PythonError&) {
+    try {
+      if (!parse(*op, args, count, names, values, room, options))
+        return PyObject_Vectorcall(op->otherwise, args, size_t(count), names);
+    } catch (const PythonError&) {
+      if (!op->otherwise) {
         if (PyObject* result = ask_strangers(self, args, size_t(count), names)) return result;
         throw;
       }
-    } else {
-      bool fits = total >= op->required && count <= positional_count(p);
-      for (Py_ssize_t i = 0; fits && names && i < PyTuple_GET_SIZE(names); i++) {
-        PyObject* key = PyTuple_GET_ITEM(names, i);
-        fits = find_param(p, key) >= 0 || PyUnicode_Compare(key, str_out) == 0;
-      }
-      if (fits) try {
-        parse(p, args, count, names, values, room, options);
-      } catch (const PythonError&) {
-        if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw;
-        PyErr_Clear();
-        fits = false;
-      }
-      if (!fits) return PyObject_Vectorcall(op->otherwise, args, size_t(count), names);
+      if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw;
+      PyErr_Clear();
+      return PyObject_Vectorcall(op->otherwise, args, size_t(count), names);
     }
     if (op->in_place) {
       PyObject* target = count ? args[0] : nullptr;
@@ -548,7 +551,9 @@ PyObject* make_op(const Primitive& p, bool in_place) {
   op->in_place = in_place;
   op->name = PyUnicode_FromFormat(in_place ? "%s_" : "%s", p.name);
   op->result_type = op->otherwise = nullptr;
-  op->required = 0;
+  op->positional = 0;
+  while (op->positional < p.param_count && !p.params[op->positional].keyword_only) op->positional++;
+  op->spread = op->positional && p.params[op->positional - 1].type == ParamType::Ints;
   return reinterpret_cast<PyObject*>(op);
 }
 
@@ -563,7 +568,6 @@ static PyObject* py_overloaded(PyObject*, PyObject* const* args, Py_ssize_t coun
   if (!made || !name) return nullptr;
   auto* op = reinterpret_cast<OpObject*>(made.get());
   op->otherwise = Py_NewRef(args[1]);
-  for (int i = 0; i < p.param_count; i++) op->required += !p.params[i].has_default;
   Py_SETREF(op->name, name.release());
   return made.release();
 }

@@ -66,8 +66,9 @@ extern PyTypeObject TensorMetaType;
 extern PyTypeObject* ParameterType;  // set by Python; null until then
 
 inline bool is_tensor(PyObject* o) {
-  return Py_TYPE(o) == &TensorType || Py_TYPE(Py_TYPE(o)) == &TensorMetaType ||
-         PyType_IsSubtype(Py_TYPE(Py_TYPE(o)), &TensorMetaType);
+  if (Py_TYPE(o) == &TensorType) return true;
+  PyTypeObject* meta = Py_TYPE(Py_TYPE(o));
+  return meta != &PyType_Type && (meta == &TensorMetaType || PyType_IsSubtype(meta, &TensorMetaType));
 }
 inline TensorBody* body_of(PyObject* o) { return reinterpret_cast<TensorBody*>(reinterpret_cast<char*>(o) - 2 * sizeof(void*)); }
 inline PyObject* header_of(TensorBody* t) { return reinterpret_cast<PyObject*>(&t->python.words[2]); }

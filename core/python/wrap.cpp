@@ -11,9 +11,12 @@ PyTypeObject* ParameterType = nullptr;
 
 static PyObject*& weakrefs_of(TensorBody* t) { return reinterpret_cast<PyObject*&>(t->python.words[5]); }
 
+// The collector's two words are zero unless it has the object in its lists.
+static bool tracked(TensorBody* t) { return t->python.words[0]; }
+
 void track(TensorBody* t) {
   PyObject* o = header_of(t);
-  if (t->python_state != kAsleep && !PyObject_GC_IsTracked(o)) PyObject_GC_Track(o);
+  if (t->python_state != kAsleep && !tracked(t)) PyObject_GC_Track(o);
 }
 
 static void wake(TensorBody* t, PyTypeObject* type) {
@@ -27,7 +30,7 @@ static void wake(TensorBody* t, PyTypeObject* type) {
 
 static void blank(TensorBody* t) {
   PyTypeObject* type = Py_TYPE(header_of(t));
-  if (PyObject_GC_IsTracked(header_of(t))) PyObject_GC_UnTrack(header_of(t));
+  if (tracked(t)) PyObject_GC_UnTrack(header_of(t));
   for (void*& word : t->python.words) word = nullptr;
   t->python_state = kAsleep;
   if (type != &TensorType) Py_DECREF(type);
@@ -42,7 +45,7 @@ PyObject* wrap(Tensor t) {
     case kAwake:
       Py_INCREF(o);
       b->release();  // Python holds one already
-      if (b->grad_fn && !PyObject_GC_IsTracked(o)) PyObject_GC_Track(o);
+      if (b->grad_fn && !tracked(b)) PyObject_GC_Track(o);
       break;
     case kKept:
       b->python_state = kAwake;
@@ -76,7 +79,7 @@ static void tensor_dealloc(PyObject* o) {
   if (Py_TYPE(o)->tp_del || Py_TYPE(o)->tp_finalize) {
     if (PyObject_CallFinalizerFromDealloc(o) < 0) return;  // it lives on
   }
-  if (PyObject_GC_IsTracked(o)) PyObject_GC_UnTrack(o);
+  if (tracked(t)) PyObject_GC_UnTrack(o);
   if (weakrefs_of(t)) PyObject_ClearWeakRefs(o);
   Py_CLEAR(dict_of(t));
   blank(t);

@@ -26,11 +26,9 @@ Tensor expanded(const Tensor& t, Ints sizes) {
   return make_view(t, sizes, strides, t.offset());
 }
 
-static constexpr uint8_t kHiding = kBatched | kDual | kTracked;
-static void need_data(const Tensor& t) {
-  if (t->keys & kHiding) [[unlikely]]
-    throw HiddenData(ErrorKind::Runtime, "an operation that reads memory directly met a tensor inside a function transform "
-                     "(func.vmap, func.jvp or func.grad)\nexpected a plain tensor; got " + describe(t));
+void refuse_hidden(const Tensor& t) {
+  throw HiddenData(ErrorKind::Runtime, "an operation that reads memory directly met a tensor inside a function transform "
+                                       "(func.vmap, func.jvp or func.grad)\nexpected a plain tensor; got " + describe(t));
 }
 
 static constexpr size_t kFewBytes = 2048;  // up to here the way to a kernel costs more than the copy

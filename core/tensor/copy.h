@@ -11,6 +11,11 @@ class HiddenData : public Error {
   using Error::Error;
 };
 
+[[noreturn]] void refuse_hidden(const Tensor& t);
+inline void need_data(const Tensor& t) {
+  if (t->keys & (kBatched | kDual | kTracked)) [[unlikely]] refuse_hidden(t);
+}
+
 void copy_into(const Tensor& dst, const Tensor& src);            // src is broadcast to dst; overlap is safe
 Tensor contiguous(const Tensor& t);                              // t itself where it already is
 Tensor converted(const Tensor& t, DType dtype);                  // t itself where it already is; keeps dense strides

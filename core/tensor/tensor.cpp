@@ -127,10 +127,11 @@ static int64_t checked_bytes(Ints sizes, DType dtype) {
 Tensor empty(Ints sizes, DType dtype) {
   check(sizes.size() <= kMaxDims, "tensors have at most ", kMaxDims, " dimensions, got ", sizes.size());
   int dim = int(sizes.size());
-  int64_t item = int64_t(item_size(dtype)), bytes = item;
+  int64_t item = int64_t(item_size(dtype)), count = 1, bytes;
   bool fits = true;
-  for (int64_t s : sizes) fits = fits && s >= 0 && !__builtin_mul_overflow(bytes, s, &bytes);
-  if (!fits) [[unlikely]] bytes = checked_bytes(sizes, dtype);  // for its error, or zero elements with huge extents
+  for (int64_t s : sizes) fits = fits && s >= 0 && !__builtin_mul_overflow(count, s, &count);
+  fits = !__builtin_mul_overflow(count, item, &bytes) && fits;
+  if (!fits) [[unlikely]] bytes = checked_bytes(sizes, dtype), count = 0;  // for its error, or zero elements with huge extents
   Ref<Storage> storage = make_storage(size_t(bytes));
   TensorBody* t = new_body(dtype);
   int64_t* out = room_for_dims(t, dim);
@@ -140,7 +141,7 @@ Tensor empty(Ints sizes, DType dtype) {
     out[i + dim] = step;
     step = int64_t(uint64_t(step) * uint64_t(std::max<int64_t>(sizes[size_t(i)], 1)));
   }
-  t->numel = bytes / item;
+  t->numel = count;
   t->contiguous = true;
   t->data = storage->data;
   t->storage = storage.detach();

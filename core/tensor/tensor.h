@@ -4,6 +4,7 @@
 // tensor (python/wrap.cpp): one block per tensor, identity is the address, and a core without Python just carries the room.
 #pragma once
 #include <atomic>
+#include <bit>
 #include <memory>
 #include <utility>
 #include "base/dtype.h"
@@ -134,7 +135,9 @@ class Tensor : public Ref<TensorBody> {
   char* data() const { return get()->data; }
   template <class T> T* data_as() const { return reinterpret_cast<T*>(get()->data); }
   Storage* storage() const { return get()->storage; }
-  int64_t offset() const { return (get()->data - get()->storage->data) / int64_t(item_size(dtype())); }  // in elements
+  int64_t offset() const {  // in elements, whose sizes are powers of two
+    return (get()->data - get()->storage->data) >> std::countr_zero(item_size(dtype()));
+  }
   size_t bytes() const { return size_t(numel()) * item_size(dtype()); }
   bool requires_grad() const { return get()->requires_grad; }
 };

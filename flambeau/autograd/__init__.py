@@ -13,7 +13,7 @@ from .function import Function, FunctionCtx, once_differentiable
 from .mode import detect_anomaly, enable_grad, inference_mode, no_grad, set_detect_anomaly, set_grad_enabled
 
 Tensor = _C.Tensor
-_LATER = ("functional", "forward_ad", "graph", "anomaly", "profiler")
+_LATER = ("functional", "forward_ad", "graph", "anomaly")
 
 __all__ = [
     "Function", "FunctionCtx", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "gradgradcheck",

@@ -31,7 +31,9 @@ def load_model(path: str) -> Any:
     except IsADirectoryError:
         raise Unusable(f"{path} is a folder; the model is a file in it: {pathlib.Path(path) / 'model.pt'}") from None
     except Exception as error:
-        raise Unusable(f"{path} is not a checkpoint that can be read: {str(error).splitlines()[0]}") from None
+        lines = str(error).splitlines() or [type(error).__name__]
+        reason = next((line.partition(": ")[2] for line in lines if line.startswith("load: ")), lines[0])
+        raise Unusable(f"{path} is not a checkpoint that can be read: {reason}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise Unusable(f"{path} is a checkpoint, but not of the digit classifier that `flambeau demo` trains")
     try:
@@ -52,7 +54,7 @@ def read_image(path: str) -> np.ndarray:
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError:
-        raise Unusable("reading images needs Pillow: pip install 'flambeau[demo]'") from None
+        raise Unusable("reading images needs Pillow: pip install pillow") from None
     try:
         with Image.open(path) as file:
             picture: Any = ImageOps.exif_transpose(file)

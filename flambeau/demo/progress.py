@@ -31,9 +31,14 @@ class PlainProgress:
 
 
 class RichProgress(PlainProgress):
-    """A bar over all batches with the figures beside it."""
+    """A bar over all batches with the figures beside it, as many as the terminal's width has room for."""
+
+    def __init__(self, epochs: int, steps: int, console: Any = None) -> None:
+        super().__init__(epochs, steps)
+        self.console = console
 
     def __enter__(self) -> RichProgress:
+        from rich.console import Console
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -43,18 +48,16 @@ class RichProgress(PlainProgress):
             TimeRemainingColumn,
         )
 
-        self.bar = Progress(
-            TextColumn("[bold]epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("[cyan]loss {task.fields[loss]:.3f}"),
-            TextColumn("[green]train {task.fields[accuracy]:.1%}"),
-            TextColumn("[bold green]held out {task.fields[held_out]}"),
-            TextColumn("[yellow]{task.fields[rate]:,.0f} img/s"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            expand=True,
-        )
+        console = self.console or Console()
+        wide, narrow = console.width >= 110, console.width < 76
+        text = [("bold", "epoch {task.fields[epoch]}/{task.fields[epochs]}"), ("cyan", "loss {task.fields[loss]:.3f}")]
+        text += [] if narrow else [("green", "train {task.fields[accuracy]:.1%}")]
+        text += [("bold green", "held out {task.fields[held_out]}")]
+        text += [] if narrow else [("yellow", "{task.fields[rate]:,.0f} img/s")]
+        epoch, *figures = [TextColumn(f"[{style}]{words}") for style, words in text]
+        counts, times = ([MofNCompleteColumn()], [TimeElapsedColumn()]) if wide else ([], [])
+        bar = BarColumn(bar_width=None)
+        self.bar = Progress(epoch, bar, *counts, *figures, *times, TimeRemainingColumn(), expand=True, console=console)
         self.bar.start()
         self.task = self.bar.add_task(
             "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import sys
 import time
 from typing import Any
 
@@ -103,12 +104,17 @@ def train(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers: in
     return result
 
 
+def count(number: int, thing: str) -> str:
+    """1 epoch, 20 epochs."""
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
 def run_demo(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers: int = 0) -> int:
     """The whole demo with its output; returns the exit status."""
     try:
         print(
             "Training a small convolutional network on 4,000 handwritten digits; "
-            f"{epochs} epochs, {torch.get_num_threads()} threads.",
+            f"{count(epochs, 'epoch')}, {count(torch.get_num_threads(), 'thread')}.",
             flush=True,
         )
         result = train(folder, epochs, seed, workers)
@@ -118,7 +124,7 @@ def run_demo(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers:
         done = result.get("epochs", 0)
         if done:
             print(
-                f"\nInterrupted after {done} of {epochs} epochs. "
+                f"\nInterrupted after {done} of {count(epochs, 'epoch')}. "
                 f"The checkpoint of epoch {done} is whole: {folder / 'model.pt'}"
             )
         else:
@@ -148,9 +154,10 @@ def run_demo(folder: pathlib.Path, epochs: int = EPOCHS, seed: int = 0, workers:
     try:
         from flambeau.demo import pictures
     except ImportError as error:
-        print(f"No pictures: {error.name} is not installed (pip install 'flambeau[demo]').")
+        print(f"No pictures: {error.name} is not installed (pip install {error.name}).")
     else:
         written += pictures.draw_all(folder, result["history"], held_out, result["probabilities"])
     print(f"In {folder}: {', '.join(written)}")
-    print(f"Now try it on an image of yours: flambeau predict {folder / 'model.pt'} digit.png")
+    program = sys.argv[0] if sys.argv[0].startswith(".") else "flambeau"  # .venv/bin/flambeau is not on the PATH
+    print(f"Now try it on an image of yours: {program} predict {folder / 'model.pt'} digit.png")
     return 0

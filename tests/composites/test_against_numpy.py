@@ -101,7 +101,7 @@ CASES = {
     "trapezoid": (lambda x: torch.trapezoid(x, dx=0.5), lambda x: ((x[:, 1:] + x[:, :-1]) / 2).sum(1) * 0.5, S),
     # elementwise
     "div_floor": (lambda x: torch.div(x, 3, rounding_mode="floor"), lambda x: x // 3, I),
-    "div_trunc": (lambda x: torch.div(x, 3, rounding_mode="trunc"), lambda x: np.fix(x / 3).astype(x.dtype), I),
+    "div_trunc": (lambda x: torch.div(x, 3, rounding_mode="trunc"), lambda x: np.trunc(x / 3).astype(x.dtype), I),
     "float_power": (lambda x: torch.float_power(x, 2), lambda x: x.astype(np.float64) ** 2, I),
     "nan_to_num": (lambda x: torch.nan_to_num(x, 7.0), lambda x: np.nan_to_num(x, nan=7.0), NAN),
     "round": (lambda x: torch.round(x, decimals=2), lambda x: np.round(x, 2), S),

@@ -2,6 +2,8 @@
 // the same bits for one, two and four threads.
 #include "test.h"
 
+#include <array>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -142,9 +144,11 @@ TEST(gemm_tail_heights_and_widths) {
 }
 
 TEST(gemm_large_shapes) {
-  // shared panels, panels per thread, several blocks of k, a long sum of few results, few rows, one column
+  // shared panels, panels per thread, several blocks of k, a long sum of few results, few rows, one column, few rows and a B
+  // large enough to be walked in parts
   const int64_t shapes[][3] = {{300, 290, 1100}, {40, 1030, 600}, {20, 33, 9000}, {3, 700, 900}, {4, 1300, 40},
-                               {500, 1, 300},    {129, 513, 70},  {96, 64, 2048}, {257, 64, 64}};
+                               {500, 1, 300},    {129, 513, 70},  {96, 64, 2048}, {257, 64, 64},
+                               {1, 1030, 701},   {4, 3001, 203},  {2, 70, 9001}};
   for (auto& s : shapes)
     for (int way = 0; way < 4; way++) compare<float>(1, s[0], s[1], s[2], {way % 2 == 1, way / 2 == 1, way}, 1, way % 2, way > 1);
 }
@@ -270,6 +274,49 @@ TEST(gemm_integer_wraparound) {
   g.m = 1, g.n = 1, g.k = 2, g.a = a, g.a_row = 2, g.b = b, g.b_row = 1, g.c = c, g.c_row = 1;
   EXPECT(table<GemmKernels>().gemm(DType::Int64, g));
   EXPECT_EQ(c[0], int64_t(15));
+}
+
+namespace {
+template <class T> void compare_packed(DType dtype, int64_t m, int64_t n, int64_t k, bool transposed) {
+  std::vector<T> a(size_t(m * k)), b(size_t(k * n)), bias(static_cast<size_t>(n)), c(size_t(m * n)), first;
+  for (auto* list : {&a, &b, &bias, &c})
+    for (T& x : *list) x = draw<T>();
+  const std::vector<T> before = c;
+  Gemm g;
+  g.m = m, g.n = n, g.k = k, g.a = a.data(), g.a_row = k, g.b = b.data(), g.c_row = n, g.bias = bias.data(), g.beta = 0.5;
+  g.b_row = transposed ? 1 : n, g.b_col = transposed ? k : 1;
+  const auto& gemms = table<GemmKernels>();
+  std::vector<char> packed(static_cast<size_t>(gemms.packed_bytes(dtype, k, n)));
+  gemms.pack_b(dtype, g, packed.data());
+  g.b_packed = packed.data();
+  const int threads = num_threads();
+  for (int count : {1, 2, 4}) {
+    set_num_threads(count);
+    c = before;
+    g.c = c.data();
+    EXPECT(gemms.gemm(dtype, g));
+    if (first.empty()) first = c;
+    EXPECT(std::memcmp(first.data(), c.data(), c.size() * sizeof(T)) == 0);
+  }
+  set_num_threads(threads);
+  int64_t wrong = 0;
+  for (int64_t i = 0; i < m; i++)
+    for (int64_t j = 0; j < n; j++) {
+      double sum = double(bias[j]) + 0.5 * double(before[i * n + j]);
+      for (int64_t p = 0; p < k; p++) sum += double(a[i * k + p]) * double(b[transposed ? j * k + p : p * n + j]);
+      wrong += !(std::abs(sum - double(c[i * n + j])) <= tolerance<T>() * std::sqrt(double(k) + 1) * 4);
+    }
+  EXPECT_EQ(wrong, 0);
+}
+}  // namespace
+
+TEST(gemm_with_b_packed_beforehand) {
+  for (bool transposed : {false, true})
+    for (auto [m, n, k] : {std::array<int64_t, 3>{16, 1024, 256}, {16, 256, 1024}, {1, 40, 30}, {5, 33, 7}, {40, 97, 600}, {150, 200, 530}, {6, 1, 9}}) {
+      compare_packed<float>(DType::Float32, m, n, k, transposed);
+      compare_packed<double>(DType::Float64, m, n, k, transposed);
+    }
+  EXPECT_EQ(table<GemmKernels>().packed_bytes(DType::Int32, 4, 4), 0);
 }
 
 TEST(gemm_refuses_bool) { EXPECT(!table<GemmKernels>().gemm(DType::Bool, Gemm())); }

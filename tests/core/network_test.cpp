@@ -2,7 +2,7 @@
 #include <array>
 #include "autograd/node.h"
 #include "base/parallel.h"
-#include "dispatch/ops.h"
+#include "dispatch/all_ops.h"
 #include "test.h"
 
 using namespace flambeau;

@@ -1,5 +1,6 @@
 """The demo: its data, distortion, training, pictures, and the commands around them."""
 
+import io
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ from flambeau.__main__ import main
 from flambeau.demo import digits, train
 from flambeau.demo.network import DigitNet
 from flambeau.demo.predict import predict, read_image
+from flambeau.demo.progress import RichProgress
 from flambeau.serialization.archive import WriteError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -118,11 +120,13 @@ def test_errors_of_predict_are_one_clear_message(trained, tmp_path, capsys):
     image_module.fromarray(digits.load_digits(False)[0][0]).save(tmp_path / "good.png")
     (tmp_path / "broken.pt").write_bytes((trained / "model.pt").read_bytes()[:5000])
     torch.save({"weight": torch.ones(2)}, tmp_path / "other.pt")
+    (tmp_path / "empty.pt").touch()
     cases = [
         (["none.pt", "x.png"], 2, "there is no model none.pt"),
         ([str(trained), "x.png"], 2, "is a folder; the model is a file in it"),
-        ([str(tmp_path / "broken.pt"), "x.png"], 2, "not a checkpoint that can be read: PytorchStreamReader failed"),
-        ([str(tmp_path / "text.png"), "x.png"], 2, "not a checkpoint that can be read"),
+        ([str(tmp_path / "broken.pt"), "x.png"], 2, "not a checkpoint that can be read: expected a complete zip file"),
+        ([str(tmp_path / "text.png"), "x.png"], 2, "not a checkpoint that can be read: expected a zip file"),
+        ([str(tmp_path / "empty.pt"), "x.png"], 2, "not a checkpoint that can be read: expected a checkpoint; got an"),
         ([str(tmp_path / "other.pt"), "x.png"], 2, "but not of the digit classifier"),
         ([model, "none.png"], 1, "there is no image none.png"),
         ([model, str(tmp_path)], 1, "is a folder, not an image"),
@@ -170,6 +174,20 @@ def test_ctrl_c_keeps_the_last_checkpoint(tmp_path, epochs_done):
         state = torch.load(tmp_path / "model.pt")
         assert state["format"] == train.FORMAT and state["epoch"] >= 1
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".tmp")]
+
+
+@pytest.mark.parametrize("width", [60, 80, 109, 110, 160])
+def test_the_progress_bar_fits_the_terminal(width):
+    console = pytest.importorskip("rich.console")
+    output = io.StringIO()
+    with RichProgress(20, 2, console.Console(file=output, force_terminal=True, width=width)) as bar:
+        for epoch in range(1, 21):
+            for _ in range(2):
+                bar.step(2.345, 1.0, 12345.0)
+            bar.epoch(epoch, 1.0)
+    last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output.getvalue()).split("epoch")[-1]
+    assert "held out 100.0%" in last and "loss 2.345" in last and "\u2501" * 4 in last
+    assert "\u2026" not in last  # nothing was cut off
 
 
 def test_info_and_help(capsys):

@@ -77,6 +77,14 @@ def test_import_takes_under_a_tenth_of_a_second_more_than_the_interpreter(tmp_pa
     raise AssertionError(f"import flambeau takes {difference:.3f} s")
 
 
+def test_a_checkout_that_is_not_built_says_so(tmp_path):
+    (tmp_path / "flambeau").mkdir()
+    (tmp_path / "flambeau" / "__init__.py").write_text((ROOT / "flambeau" / "__init__.py").read_text())
+    command = [sys.executable, "-S", "-c", "import flambeau"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": ""})
+    assert done.returncode == 1 and "make build" in done.stderr and "circular" not in done.stderr
+
+
 def test_version_is_written_once():
     import flambeau
 
@@ -100,8 +108,6 @@ def test_wheel_is_small_and_complete(tmp_path):
             "-q",
             "--no-build-isolation",
             "--no-deps",
-            "-C",
-            "build-dir=build/Release",
             "-w",
             str(tmp_path),
             str(ROOT),
@@ -110,6 +116,7 @@ def test_wheel_is_small_and_complete(tmp_path):
         capture_output=True,
         text=True,
         timeout=600,
+        env={**os.environ, "SKBUILD_BUILD_DIR": "build/Release"},  # pip 23.0, Debian's, knows no -C
     )
     (wheel,) = tmp_path.glob("flambeau-*.whl")
     assert wheel.stat().st_size < 20e6

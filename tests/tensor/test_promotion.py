@@ -34,7 +34,7 @@ def dtype(name):
     return getattr(torch, name)
 
 
-@pytest.mark.parametrize(("a", "b"), itertools.product(ORDER, ORDER))
+@pytest.mark.parametrize(("a", "b"), list(itertools.product(ORDER, ORDER)))
 def test_pairs(a, b):
     want = dtype(PROMOTED[a, b])
     assert torch.promote_types(dtype(a), dtype(b)) is want
@@ -48,7 +48,7 @@ def test_pairs(a, b):
 CATEGORY = {name: 0 if name == "bool" else 1 if "int" in name else 3 if "complex" in name else 2 for name in ORDER}
 
 
-@pytest.mark.parametrize(("a", "b"), itertools.product(ORDER, ORDER))
+@pytest.mark.parametrize(("a", "b"), list(itertools.product(ORDER, ORDER)))
 def test_tensors_without_dimensions_count_by_category(a, b):
     x, y = torch.ones(2, dtype=dtype(a)), torch.ones((), dtype=dtype(b))
     if CATEGORY[b] <= CATEGORY[a]:

@@ -156,7 +156,7 @@ template <class T> struct Correlator {
 template <class T> struct Pointwise {
   static constexpr int64_t kWide = kTileColumns<T>;
   const Correlation<T>& r;
-  const Weights<T> weights{r, ceil_div(r.c, ceil_div(r.c, 384))};
+  const Weights<T> weights{r, ceil_div(r.c, ceil_div(r.c, kBlockK))};
   const int64_t positions = r.axis[1].out, whole = positions / kWide, rest = positions % kWide;  // panels and positions of an image
   const int64_t left_over = r.images * rest, units = r.images * whole + ceil_div(left_over, kWide);
 
@@ -220,8 +220,24 @@ template <class T> struct Pointwise {
           out = sums.as<T>() + (unit - larger(unit0, direct)) * (o1 - o0) * kWide;
         }
         const int vectors = t.columns > kLanes<T> ? 1 : 0;
+        // What comes next is fetched early: the next panel's rows, which lie far apart, by the last tiles (a line of each
+        // row, of the three that it may touch), and a new block's weights by the tile before each.
+        const bool last_unit = unit + 1 == unit1;
+        const int64_t next = last_unit ? unit0 : unit + 1, next_c0 = last_unit ? c0 + depth : c0;
+        const T* coming = next < direct && next_c0 < r.c
+                              ? src + next / whole * r.src_image + next_c0 * r.src_channel + next % whole * kWide : nullptr;
         for (int64_t i = tile0; i < tile1; i++) {
           const int64_t top = r.o * i / weights.tiles, height = r.o * (i + 1) / weights.tiles - top;
+          const int64_t line = i - tile1 + kTileVectors + 1;
+          t.ahead = nullptr;
+          t.ahead_step = 0;
+          if (coming && line >= 0) {
+            t.ahead = coming + line * kLanes<T>;
+            t.ahead_step = r.src_channel;
+          } else if (unit == unit0 && i + 1 < tile1) {
+            t.ahead = weights.tile(group, block, top + height, depth);
+            t.ahead_step = kLanes<T>;
+          }
           t.a = weights.tile(group, block, top, depth);
           t.a_step = height;
           t.row_bias = r.bias && block == 0 ? r.bias + group * r.o + top : nullptr;

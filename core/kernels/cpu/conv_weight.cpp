@@ -79,6 +79,10 @@ template <class T> void weight_gradient_of(const Correlation<T>& r, T* dw, bool 
           for (int64_t i = 0; i < count; i++) {
             const int64_t top = rows_k * i / count, height = rows_k * (i + 1) / count - top;
             for (int64_t j = 0; j < height; j++) starts[j] = planes_at + table.as<int64_t>()[top + j];
+            // The first panel fetches the next tile's rows, which follow each other in the image.
+            const bool fetching = in_place && panel == 0 && i + 1 < count;
+            t.ahead = fetching ? planes_at + table.as<int64_t>()[top + height] : nullptr;
+            t.ahead_step = fetching ? kLanes<T> : 0;
             t.c = sums + part * part_size + group * group_size + (c0 * taps + top) * sums_row + o;
             conv_tiles<T>().of[kTileRowsForm][vectors][height - 1](t);
           }

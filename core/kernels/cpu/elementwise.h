@@ -2,7 +2,8 @@
 //
 // A loop works on vectors of one compute type T. data[0..results) are results, then come the operands in schema order,
 // numbers included. steps[i] is 1 (the operand advances) or 0 (splatted: its pointer holds 64 bytes filled with the
-// value); results advance always. The loop handles n elements in blocks of 64 bytes of T, and reads and writes the last
+// value); results advance always, and where steps[0] is kPastCaches they are aligned to 64 bytes and written past the
+// caches. The loop handles n elements in blocks of 64 bytes of T, and reads and writes the last
 // block whole: the caller guarantees the room. Strides, promotion, half types and tails are the caller's, through tiles.
 //
 // Every operand has type T, with these exceptions: operands declared `mask` and results of result="bool" rows are bytes
@@ -14,6 +15,7 @@
 namespace flambeau {
 
 using Loop = void (*)(char* const* data, const int64_t* steps, int64_t n);
+inline constexpr int64_t kPastCaches = 2;
 
 // One row's loops for the instruction set of this process, by compute type; null where the row is not defined for it.
 // float16 and bfloat16 are always null: they compute in float32.

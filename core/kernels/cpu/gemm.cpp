@@ -26,7 +26,7 @@ template <class S, class Acc> void floats(const Gemm& g) {
     product(Product<S, Acc>{g.m, g.n, g.k, static_cast<const S*>(g.a) + i * g.a_batch, g.a_row, g.a_col,
                             static_cast<const S*>(g.b) + i * g.b_batch, g.b_row, g.b_col,
                             static_cast<S*>(g.c) + i * g.c_batch, g.c_row, static_cast<const S*>(g.bias), Acc(g.alpha),
-                            Acc(g.beta)});
+                            Acc(g.beta), static_cast<const S*>(g.b_packed)});
   });
 }
 
@@ -150,8 +150,22 @@ bool gemm(DType dtype, const Gemm& g) {
   return true;
 }
 
+template <class T> int64_t packed_bytes_of(int64_t k, int64_t n) {
+  return (k * round_up(n, kTileColumns<T>) + kLanes<T>) * int64_t(sizeof(T));
+}
+int64_t packed_bytes(DType dtype, int64_t k, int64_t n) {
+  return dtype == DType::Float32 ? packed_bytes_of<float>(k, n) : dtype == DType::Float64 ? packed_bytes_of<double>(k, n) : 0;
+}
+template <class T> void pack_b_of(const Gemm& g, void* packed) {
+  pack_panels(Product<T, T>{1, g.n, g.k, nullptr, 0, 1, static_cast<const T*>(g.b), g.b_row, g.b_col, nullptr, 0, nullptr, 1, 0},
+              static_cast<T*>(packed));
+}
+void pack_b(DType dtype, const Gemm& g, void* packed) {
+  dtype == DType::Float32 ? pack_b_of<float>(g, packed) : pack_b_of<double>(g, packed);
+}
+
 }  // namespace
 
-const GemmKernels kGemmKernels = {gemm};
+const GemmKernels kGemmKernels = {gemm, packed_bytes, pack_b};
 
 }  // namespace flambeau::kernels::FLAMBEAU_ISA

@@ -19,6 +19,7 @@ struct Gemm {
   const void* bias = nullptr;       // n values added to every row of C after the scaling, or null
   double alpha = 1, alpha_im = 0;   // the imaginary parts count for complex dtypes only
   double beta = 0, beta_im = 0;     // 0: C is written without being read, so NaN there does not spread
+  const void* b_packed = nullptr;   // what pack_b made of this B, or null; batch 1
 };
 
 struct GemmKernels {
@@ -26,6 +27,9 @@ struct GemmKernels {
   // Runs on the pool; the bits of the result do not depend on the number of threads.
   // False, with nothing done, for a dtype that has no products (Bool).
   bool (*gemm)(DType dtype, const Gemm& g);
+  // For a B that many products share, one after another: a packed copy for Gemm::b_packed. Reads k, n and b.
+  int64_t (*packed_bytes)(DType dtype, int64_t k, int64_t n);  // 0: for this dtype there is none
+  void (*pack_b)(DType dtype, const Gemm& g, void* packed);
 };
 FLAMBEAU_KERNEL_TABLE(GemmKernels)
 

@@ -39,8 +39,9 @@ template <class Kind> struct Blocks {
              bool packing_a, bool packing_b) const {
     const int64_t rows = m1 - m0, columns = n1 - n0;
     const int64_t count = ceil_div(rows, kTileRows);
-    // sums of a block whose result is rounded once at the end
-    const int64_t sums_row = round_up(columns, kLanes<Acc>);
+    // Sums whose result is rounded once at the end: of the block, or where k is not cut, of one panel at a time.
+    const bool by_panel = units <= kc;
+    const int64_t sums_row = by_panel ? kWide : round_up(columns, kLanes<Acc>);
     Scratch sums(Kind::kSame ? 0 : size_t(rows * sums_row) * sizeof(Acc));
     alignas(64) In near[2048];
     const bool whole_panels = columns % kWide == 0;
@@ -108,16 +109,21 @@ template <class Kind> struct Blocks {
             t.c = g.c + (m0 + top) * g.c_row + n;
             t.c_row = g.c_row;
           } else {
-            t.c = sums.as<Acc>() + top * sums_row + (n - n0);
+            t.c = sums.as<Acc>() + top * sums_row + (by_panel ? 0 : n - n0);
             t.c_row = sums_row;
           }
           tiles.of[form][vectors][height - 1](t);
         }
+        if constexpr (!Kind::kSame)
+          if (by_panel)
+            finish_rows(sums.as<Acc>(), sums_row, g.c + m0 * g.c_row + n, g.c_row, g.bias ? g.bias + n : nullptr, g.alpha,
+                        g.beta, rows, width);
       }
     }
     if constexpr (!Kind::kSame)
-      finish_rows(sums.as<Acc>(), sums_row, g.c + m0 * g.c_row + n0, g.c_row, g.bias ? g.bias + n0 : nullptr, g.alpha,
-                  g.beta, rows, columns);
+      if (!by_panel)
+        finish_rows(sums.as<Acc>(), sums_row, g.c + m0 * g.c_row + n0, g.c_row, g.bias ? g.bias + n0 : nullptr, g.alpha,
+                    g.beta, rows, columns);
   }
 
   // Whether rows of A lie so that a tile's rows fall on few sets of the L1 cache.
@@ -153,6 +159,29 @@ template <class Kind> struct Blocks {
     grid(down, across, 0, g.n, nullptr, 0, !direct_b);
   }
 
+  // Panels of B's columns [n0, n1), block of k by block of k: what `shared` is elsewhere.
+  void pack_slab(In* packed, int64_t n0, int64_t n1) const {
+    const int64_t panels = ceil_div(n1 - n0, kWide), deep = ceil_div(units, kc);
+    parallel_for(panels * deep, larger(1, (1 << 16) / (kc * kWide)), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; i++) {
+        const int64_t unit = i / panels * kc, panel = i % panels, n = n0 + panel * kWide;
+        const int64_t depth = smaller(kc, units - unit);
+        pack_b(packed + unit * panels * kWide + panel * depth * kWide, n, smaller(kWide, n1 - n), unit, depth);
+      }
+    });
+  }
+
+  // With all of B packed beforehand. Few chunks, so that a thread's share of B stays in its cache from one product to
+  // the next.
+  void run_packed(const In* packed) const {
+    const double flops = 2.0 * g.m * g.n * g.k;
+    const int64_t panels = ceil_div(g.n, kWide), groups = ceil_div(g.m, kTileRows);
+    if (flops <= kSerialFlops) return block(0, g.m, 0, g.n, packed, 0, panels, wants_packed_a(g.m, g.n), false);
+    const int64_t wanted = smaller(int64_t(flops / 1e6) + 1, larger(2 * num_threads(), ceil_div(groups, 8)));
+    const int64_t across = smaller(panels, wanted), down = smaller(ceil_div(groups, 2), ceil_div(wanted, across));
+    grid(down, across, 0, g.n, packed, panels, false);
+  }
+
   void grid(int64_t down, int64_t across, int64_t n0, int64_t n1, const In* shared, int64_t panels,
             bool packing_b) const {
     const int64_t groups = ceil_div(g.m, kTileRows), here = ceil_div(n1 - n0, kWide);
@@ -175,14 +204,8 @@ template <class Kind> struct Blocks {
     In* packed = memory.as<In>();
     for (int64_t first = 0; first < all; first += slab_panels) {
       const int64_t panels = smaller(slab_panels, all - first), n0 = first * kWide;
-      const int64_t n1 = smaller(g.n, n0 + panels * kWide), deep = ceil_div(units, kc);
-      parallel_for(panels * deep, larger(1, (1 << 16) / (kc * kWide)), [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; i++) {
-          const int64_t unit = i / panels * kc, panel = i % panels, n = n0 + panel * kWide;
-          const int64_t depth = smaller(kc, units - unit);
-          pack_b(packed + unit * panels * kWide + panel * depth * kWide, n, smaller(kWide, n1 - n), unit, depth);
-        }
-      });
+      const int64_t n1 = smaller(g.n, n0 + panels * kWide);
+      pack_slab(packed, n0, n1);
       // Rows of a chunk: packed A within half of the L2 cache.
       int64_t most = larger(2, int64_t(320 << 10) / (kc * kTileRows * int64_t(sizeof(In))));
       const int64_t groups = ceil_div(g.m, kTileRows);
@@ -232,6 +255,8 @@ template <class Kind> bool split_k(const Product<typename Kind::Src, typename Ki
 
 template <class Kind> void product_of(const Product<typename Kind::Src, typename Kind::Acc>& g) {
   if (g.m <= 4 && few_rows(g)) return;
+  if constexpr (Kind::kSame)
+    if (g.b_packed) return Blocks<Kind>{g}.run_packed(g.b_packed);
   if (split_k<Kind>(g)) return;
   Blocks<Kind>{g}.run();
 }
@@ -251,6 +276,9 @@ template <class S, class Acc> bool one_column(const Product<S, Acc>& g) {
 }
 
 }  // namespace
+
+void pack_panels(const Product<float, float>& g, float* packed) { Blocks<KindF32>{g}.pack_slab(packed, 0, g.n); }
+void pack_panels(const Product<double, double>& g, double* packed) { Blocks<KindF64>{g}.pack_slab(packed, 0, g.n); }
 
 void product(const Product<float, float>& g) {
   if (!one_column(g)) product_of<KindF32>(g);

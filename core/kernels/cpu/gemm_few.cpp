@@ -23,7 +23,7 @@ void sweep_rows(const T* a, const S* b, int64_t ld, T* y, int64_t columns, int64
     if (rows == 4) {
       for (; j + lanes <= columns; j += lanes) {
         if (j % (64 / sizeof(S)) == 0)
-          for (int r = 0; r < 4; r++) __builtin_prefetch(ahead + r * ld + j);
+          for (int r = 0; r < 4; r++) __builtin_prefetch(ahead + r * ld + j, 0, 2);
         Vector<T> v[4];
 #pragma GCC unroll 4
         for (int r = 0; r < 4; r++) v[r] = fetch<T>(row[r] + j);
@@ -76,6 +76,41 @@ void dot_columns(const T* a, int64_t a_row, const S* b, int64_t ld, T* y, int64_
     for (int j = 0; j < J; j++) y[i * kSweep + j] = sum_lanes<T>(sum[i][j]);
 }
 
+constexpr int64_t kPiece = 1 << 20;  // bytes of B that a thread walks at a time
+
+// A large plain B: its rows are walked in long runs, as memory wants, by cutting k into parts instead of the columns
+// into narrow strips. The parts follow from the shape, and their sums are added in order.
+template <class S, class T, int M> void few_in_parts(const Product<S, T>& g, const T* a) {
+  const int64_t blocks = ceil_div(g.n, kSweep), width = round_up(ceil_div(g.n, blocks), kLanes<T>);
+  const int64_t rows = round_up(larger(64, kPiece / (width * int64_t(sizeof(S)))), 4), parts = ceil_div(g.k, rows);
+  const int64_t sums_row = blocks * width, part_size = M * sums_row;
+  Scratch memory(size_t(parts * part_size) * sizeof(T));
+  T* const sums = memory.as<T>();
+  parallel_for(parts * blocks, 1, [&](int64_t begin, int64_t end) {
+    alignas(64) T y[M * kSweep];
+    for (; begin < end; begin++) {
+      const int64_t part = begin / blocks, n0 = begin % blocks * width, p0 = part * rows;
+      const int64_t columns = smaller(width, g.n - n0);
+      if (columns <= 0) continue;
+      std::memset(y, 0, sizeof(y));
+      sweep_rows<S, T, M>(a + p0 * M, g.b + p0 * g.b_row + n0, g.b_row, y, columns, smaller(rows, g.k - p0));
+      for (int i = 0; i < M; i++) std::memcpy(sums + part * part_size + i * sums_row + n0, y + i * kSweep, size_t(columns) * sizeof(T));
+    }
+  });
+  parallel_for(blocks, larger(1, 30000 / (width * parts * M)), [&](int64_t begin, int64_t end) {
+    for (; begin < end; begin++) {
+      const int64_t n0 = begin * width, columns = smaller(width, g.n - n0);
+      if (columns <= 0) continue;
+      for (int64_t part = 1; part < parts; part++)
+        for (int i = 0; i < M; i++) {
+          T *to = sums + i * sums_row + n0, *from = to + part * part_size;
+          for (int64_t j = 0; j < columns; j += kLanes<T>) store(to + j, load(to + j) + load(from + j));
+        }
+      finish_rows(sums + n0, sums_row, g.c + n0, g.c_row, g.bias ? g.bias + n0 : nullptr, g.alpha, g.beta, M, columns);
+    }
+  });
+}
+
 template <class S, class T, int M> void few(const Product<S, T>& g) {
   const bool plain = g.b_col == 1 && (g.b_row != 1 || g.n > 1);
   const int64_t a_row = round_up(g.k, kLanes<T>);
@@ -93,6 +128,7 @@ template <class S, class T, int M> void few(const Product<S, T>& g) {
       for (int64_t p = g.k; p < a_row; p++) a[i * a_row + p] = 0;
     }
   }
+  if (plain && g.n * g.k * int64_t(sizeof(S)) > 2 * kPiece) return few_in_parts<S, T, M>(g, a);
   auto columns = [&](int64_t begin, int64_t end) {
     alignas(64) T y[M * kSweep];
     for (; begin < end; begin += kSweep) {

@@ -15,6 +15,7 @@ template <class S, class Acc> struct Product {
   int64_t c_row;
   const S* bias;
   Acc alpha, beta;
+  const S* b_packed = nullptr;
 };
 
 namespace {
@@ -81,6 +82,10 @@ bool few_rows(const Product<float, float>& g);
 bool few_rows(const Product<double, double>& g);
 bool few_rows(const Product<Half, float>& g);
 bool few_rows(const Product<BFloat16, float>& g);
+
+// The panels of a whole B, for Product::b_packed: k * n values, n rounded up to panels, and a vector of room.
+void pack_panels(const Product<float, float>& g, float* packed);
+void pack_panels(const Product<double, double>& g, double* packed);
 
 // One product of any size.
 void product(const Product<float, float>& g);

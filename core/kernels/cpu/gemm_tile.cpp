@@ -52,7 +52,10 @@ void tile(const TileCall<typename Op::In, typename Op::Acc>& t) {
 #pragma GCC unroll 16
   for (int i = 0; i < R; i++) {
     __builtin_prefetch(t.c + i * t.c_row, 1);
-    if (V == 2) __builtin_prefetch(t.c + i * t.c_row + 2 * kLanes<Acc> - 1, 1);
+    if (V == 2) {  // a row that is not aligned touches three lines
+      __builtin_prefetch(t.c + i * t.c_row + kLanes<Acc>, 1);
+      __builtin_prefetch(t.c + i * t.c_row + 2 * kLanes<Acc> - 1, 1);
+    }
 #pragma GCC unroll 2
     for (int v = 0; v < V; v++) acc[i][v] = Vector<Acc>{};
   }
@@ -64,7 +67,13 @@ void tile(const TileCall<typename Op::In, typename Op::Acc>& t) {
   }
   const int64_t k = t.k, a_step = t.a_step, b_step = t.b_step;
   const int64_t* table = t.b_table;
+  const In* ahead = t.ahead ? t.ahead : t.b;  // an address without a page would cost a walk every time
+  const int64_t ahead_step = t.ahead_step;
   for (int64_t p = 0; p < k; p++) {
+    if constexpr (form != kTileTableForm) {
+      __builtin_prefetch(ahead, 0, 2);
+      ahead += ahead_step;
+    }
     const In* from = form == kTileTableForm ? b + table[p] : b;
     Vector<In> bv[V];
 #pragma GCC unroll 2

@@ -17,6 +17,10 @@ template <class In, class Acc> struct TileCall {
   int64_t b_step;
   const int64_t* b_table;
   int64_t k;
+  // fetched into the L2 cache meanwhile, one line for every p: what a later tile reads at a stride that the processor
+  // does not foresee
+  const In* ahead = nullptr;
+  int64_t ahead_step = 0;
   Acc* c;
   int64_t c_row;
   int64_t columns;        // of C that are written, 1 to the tile's width

@@ -62,11 +62,27 @@ FLAMBEAU_INLINE V expm1_kernel(V r) {
                           2.755725283351690975e-6, 2.755727181021979957e-7, 2.510627473357329469e-8,
                           2.091544229778011522e-9);
 }
+// 2^r - 1 for |r| <= 1/2
+FLAMBEAU_INLINE F32 exp2m1_kernel(F32 r) {
+  const F32 z = r * r, low = poly(r, kLn2 - float(kLn2), 2.40226507606e-1);  // side by side: shorter to wait for
+  const F32 high = poly(r, 5.55035711422e-2, 9.61808255728e-3) + z * poly(r, 1.33908633647e-3, 1.54531629451e-4);
+  return r * constant<F32>(kLn2) + r * (low + z * high);
+}
+// low <= x <= high; nan passes
+template <class V>
+FLAMBEAU_INLINE V clamped(V x, double low, double high) {
+#if defined(FLAMBEAU_ISA_v4) && __has_builtin(__builtin_ia32_minps512_mask)
+  if constexpr (std::is_same_v<V, F32>)
+    return __builtin_ia32_maxps512_mask(constant<V>(low), __builtin_ia32_minps512_mask(constant<V>(high), x, x, -1, 4), x, -1, 4);
+  if constexpr (std::is_same_v<V, F64>)
+    return __builtin_ia32_maxpd512_mask(constant<V>(low), __builtin_ia32_minpd512_mask(constant<V>(high), x, x, -1, 4), x, -1, 4);
+#endif
+  x = select(x > constant<V>(high), constant<V>(high), x);
+  return select(x < constant<V>(low), constant<V>(low), x);
+}
 template <class V>
 FLAMBEAU_INLINE V clamp_exp(V x) {  // nan passes
-  const V high = constant<V>(is_float32<V> ? 89 : 710), low = constant<V>(is_float32<V> ? -105 : -747);
-  x = select(x > high, high, x);
-  return select(x < low, low, x);
+  return clamped(x, is_float32<V> ? -105 : -747, is_float32<V> ? 89 : 710);
 }
 template <class V>
 FLAMBEAU_INLINE V exp(V x) {
@@ -332,16 +348,15 @@ inline F64 atanh(F64 x) {
 
 // ---- error function --------------------------------------------------------------------------------------------------
 
+// 1 - 2^-q with q = -log2(erfc) by a polynomial: near 0 the whole part of q is 0 and nothing cancels.
 FLAMBEAU_INLINE F32 erf(F32 x) {
-  F32 a = abs(x);
-  const F32 z = a * a;
-  const F32 near = x * poly(z, 1.128379166, -3.761262667e-1, 1.128359472e-1, -2.685421201e-2, 5.189087423e-3,
-                            -8.016864287e-4, 7.875875063e-5);
-  const F32 c = select(a > constant<F32>(4), constant<F32>(4), a);
-  // 1 - e^-q, q = -log(erfc) by a polynomial
-  const F32 q = poly(c, -3.209143830e-4, 1.130236723, 6.318202468e-1, 1.100856803e-1, -2.642437093e-2,
-                     4.760747711e-3, -5.970529461e-4, 4.608744729e-5, -1.638637325e-6);
-  return select(a < constant<F32>(1), near, copysign(constant<F32>(1) - exp(-q), x));
+  const F32 a = clamped(abs(x), 0, 4);
+  constexpr double kSlope = 1.62790702872;  // at 0; what float cannot hold of it goes along with the rest
+  const F32 q = a * constant<F32>(kSlope) + a * poly(a, kSlope - float(kSlope), 9.184476251e-1, 1.482770678e-1, -2.763203639e-2, -2.313899681e-4, 2.404998213e-3,
+                         -9.129819557e-4, 1.697177177e-4, -1.335361293e-5);
+  Bits<F32> n;
+  const F32 r = nearest(q, n) - q, whole = power_of_two<F32>(-n);
+  return copysign((constant<F32>(1) - whole) - whole * exp2m1_kernel(r), x);
 }
 // erfc(a) for a >= 1: e^(-a^2) times a polynomial in (a - 3.5) / (a + 3.5); exact: a^2 in two parts
 template <bool kExact>
@@ -386,32 +401,58 @@ FLAMBEAU_INLINE F64 hypot(F64 x, F64 y) {
   result = select((x != x) | (y != y), x + y, result);
   return select((a == infinity<F64>()) | (b == infinity<F64>()), infinity<F64>(), result);
 }
-// x^y in float64 for operands that came from float32: e^(y log x) has bits to spare there
-FLAMBEAU_INLINE F64 pow_of_floats(F64 x, F64 y) {
-  const F64 a = abs(x);
-  F64 result = exp(y * log(a));
-  const F64 half = y * 0.5;
-  const auto whole = trunc(y) == y, odd = whole & (trunc(half) != half);
-  result = select(odd & signbit(x), -result, result);
-  result = select((x < 0) & (a < infinity<F64>()) & !whole, constant<F64>(__builtin_nan("")), result);
-  result = select((y == 0) | (x == 1) | ((a == 1) & (abs(y) == infinity<F64>())), constant<F64>(1), result);
+// x^y = 2^(y log2 x), the exponent in float64, where it has bits to spare; the rest in float32
+FLAMBEAU_INLINE F32 pow_general(F32 x, F32 y) {
+  const F32 a = abs(x), one = constant<F32>(1);
+  F32 k;
+  const F32 f = split_log(a, k);
+  k = select(a < infinity<F32>(), k, a);  // also nan
+  k = select(a == F32{}, -infinity<F32>(), k);
+  const F32 inverse = one / (f + constant<F32>(2));
+  F64 rest[2], whole[2];
+  for (int half = 0; half < 2; ++half) {
+    const F64 d = widened_half(f, half, kHalfLanes), i = widened_half(inverse, half, kHalfLanes);
+    F64 s = d * i;
+    s += i * (d - s * (2 + d));  // f / (2 + f), from float's quotient
+    F64 t = widened_half(y, half, kHalfLanes) *
+            (widened_half(k, half, kHalfLanes) + s * poly(s * s, 2.88539008179011779, 9.61796673273639111e-1,
+                5.77083602289322228e-1, 4.11671465059006946e-1, 3.40756704278823574e-1));
+    t = clamped(t, -151, 129);
+    Bits<F64> n;
+    whole[half] = nearest(t, n);
+    rest[half] = t - whole[half];
+  }
+  Bits<F32> n;
+  nearest(narrowed_halves(whole[0], whole[1], kAllLanes), n);
+  F32 result = scale(one + exp2m1_kernel(narrowed_halves(rest[0], rest[1], kAllLanes)), n);
+  using Unsigned = Raw<uint32_t>;
+  const auto beyond = (Unsigned)bits(x) - 1 >= constant<Unsigned>(0x7f7fffffu);  // x is not a positive number
+  if (any(beyond | !(abs(y) < infinity<F32>()))) {
+    const F32 half = y * constant<F32>(0.5);
+    const auto integer = trunc(y) == y, odd = integer & (trunc(half) != half);
+    result = select(odd & signbit(x), -result, result);
+    result = select((x < F32{}) & (a < infinity<F32>()) & !integer, constant<F32>(__builtin_nan("")), result);
+    result = select((y == F32{}) | (x == one) | ((a == one) & (abs(y) == infinity<F32>())), one, result);
+  }
   return result;
-}
-inline F32 pow_general(F32 x, F32 y) {
-  return through_double([](F64 a, F64 b) { return pow_of_floats(a, b); }, x, y);
 }
 inline F64 pow_general(F64 x, F64 y) {
   return each_lane(x, y, [](double a, double b) { return std::pow(a, b); });
 }
 template <class V>
 FLAMBEAU_INLINE V pow_float(V x, V y) {
-  const auto two = y == constant<V>(2), three = y == constant<V>(3), inverse = y == constant<V>(-1);
-  if (all(two)) return x * x;
-  if (all(three)) return x * x * x;
-  if (all(inverse)) return constant<V>(1) / x;
-  const V result = pow_general(x, y);
-  if (!any(two | three | inverse)) return result;
-  return select(two, x * x, select(three, x * x * x, select(inverse, constant<V>(1) / x, result)));
+  const auto root = [&] { return select(x == -infinity<V>(), infinity<V>(), sqrt(x) + V{}); };  // -0 gives 0
+  const auto first = y[0];
+  if (all(y == V{} + first)) {  // a number for all, most of the time
+    if (first == 2) return x * x;
+    if (first == 3) return x * x * x;
+    if (first == -1) return constant<V>(1) / x;
+    if (first == Element<V>(0.5)) return root();
+    return pow_general(x, y);
+  }
+  const V result = select(y == constant<V>(0.5), root(), pow_general(x, y));
+  return select(y == constant<V>(2), x * x,
+                select(y == constant<V>(3), x * x * x, select(y == constant<V>(-1), constant<V>(1) / x, result)));
 }
 
 // ---- float32 by way of float64 ---------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ struct Reducer {
   using Scalar = typename Op::template State<A>;
   static constexpr int kL = kLanes<V>, kUnroll = 4, kSteps = 64;  // vectors side by side, and the length of a block
   static constexpr int64_t kPiece = 1 << 16;                       // elements of a long row that one task folds
+  static constexpr int64_t kFew = 8;                               // elements that are not worth a vector
 
   // States of consecutive blocks, merged in pairs of equal age like the carries of a counter.
   template <class S, class W>
@@ -138,7 +139,20 @@ struct Reducer {
     return across_lanes(tree.total());
   }
 
+  // Few elements: one after another, while the processor overlaps this row with the next ones.
+  static FLAMBEAU_INLINE Scalar along_few(const T* x, int64_t n, const double* params) {
+    Scalar state = Op::template init<A>();
+    for (int64_t i = 0; i < n; ++i) state = Op::template step<A>(state, load_as<A>(x + i), params);
+    return state;
+  }
+
   static void rows(A* out, const T* in, int64_t outer, int64_t reduced, const double* params) {
+    if (reduced <= kFew) {
+      return parallel_for(outer, kPiece / (reduced + 16) + 1, [=](int64_t begin, int64_t last) {
+        for (int64_t i = begin; i < last; ++i)
+          out[i] = Op::template finish<A>(along_few(in + i * reduced, reduced, params), reduced, params);
+      });
+    }
     const int64_t pieces = (reduced + kPiece - 1) / kPiece;
     const T* end = in + outer * reduced;
     if (pieces <= 1) {

@@ -5,6 +5,8 @@
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
 
+constexpr int64_t kStep = 5000;  // nanoseconds: the threads are awake from the product before, and wait for this
+
 template <class T>
 const T* at(const void* p, int64_t offset) {
   return p ? static_cast<const T*>(p) + offset : nullptr;
@@ -18,7 +20,7 @@ template <class T>
 void lstm_cell(const void* input_gates, const void* hidden_gates, const void* bias, const void* c_prev, void* h_out,
                void* c_out, void* saved, const CellShape& s) {
   const int64_t H = s.hidden;
-  parallel_for(s.batch, grain_for(H * 4), [&](int64_t begin, int64_t end) {
+  parallel_for(s.batch, grain_for(H * 4, kStep), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const T *x = at<T>(input_gates, r * s.input_row), *hg = at<T>(hidden_gates, r * 4 * H), *b = at<T>(bias, 0);
       const T* c0 = at<T>(c_prev, r * H);
@@ -49,7 +51,7 @@ void lstm_cell_backward(const void* dh, const void* dh_next, const void* dc, con
                         const void* c_out, void* dgates, void* dc_prev, const CellShape& s) {
   const int64_t H = s.hidden;
   const Vec<T> one = splat(T(1));
-  parallel_for(s.batch, grain_for(H * 2), [&](int64_t begin, int64_t end) {
+  parallel_for(s.batch, grain_for(H * 2, kStep), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const T *gh = at<T>(dh, r * s.output_row), *gn = at<T>(dh_next, r * H), *gc = at<T>(dc, r * H);
       const T *save = at<T>(saved, r * 4 * H), *c0 = at<T>(c_prev, r * H), *c1 = at<T>(c_out, r * H);
@@ -75,7 +77,7 @@ template <class T>
 void gru_cell(const void* input_gates, const void* hidden_gates, const void* input_bias, const void* hidden_bias,
               const void* h_prev, int64_t h_prev_row, void* h_out, void* saved, const CellShape& s) {
   const int64_t H = s.hidden;
-  parallel_for(s.batch, grain_for(H * 3), [&](int64_t begin, int64_t end) {
+  parallel_for(s.batch, grain_for(H * 3, kStep), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const T *x = at<T>(input_gates, r * s.input_row), *hg = at<T>(hidden_gates, r * 3 * H);
       const T *bx = at<T>(input_bias, 0), *bh = at<T>(hidden_bias, 0), *h0 = at<T>(h_prev, r * h_prev_row);
@@ -105,7 +107,7 @@ void gru_cell_backward(const void* dh, const void* dh_next, const void* saved, c
                        void* dinput_gates, void* dhidden_gates, void* dh_prev, const CellShape& s) {
   const int64_t H = s.hidden;
   const Vec<T> one = splat(T(1));
-  parallel_for(s.batch, grain_for(H * 2), [&](int64_t begin, int64_t end) {
+  parallel_for(s.batch, grain_for(H * 2, kStep), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const T *gh = at<T>(dh, r * s.output_row), *gn = at<T>(dh_next, r * H), *save = at<T>(saved, r * 4 * H);
       const T* h0 = at<T>(h_prev, r * h_prev_row);

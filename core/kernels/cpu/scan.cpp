@@ -1,16 +1,17 @@
-// Running sums and their like. Sums along contiguous rows walk eight rows (or eight pieces of one long row, whose
-// totals are taken first) side by side, since one running sum waits for the latency of every addition; sums along other
-// dimensions keep a block of accumulators in the L1 cache.
+// Running sums and their like along contiguous rows. Sums of integers add up within a vector; others walk eight rows (or
+// eight pieces of one long row, whose totals are taken first) side by side, since one running sum waits for the latency
+// of every addition. Along other dimensions a block of accumulators stays in the L1 cache.
 #pragma GCC optimize("tree-vectorize,vect-cost-model=dynamic")
 #include "kernels/cpu/scan.h"
 #include "base/parallel.h"
+#include "kernels/cpu/simd.h"
 #include <cmath>
 
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
 
 constexpr int64_t kGrain = 32 << 10;  // elements of a chunk
-constexpr int kLanes = 8;             // rows side by side
+constexpr int kAbreast = 8;           // rows side by side
 constexpr int64_t kColumns = 128;     // accumulators of a block
 
 int64_t at_least_one(int64_t x) { return x < 1 ? 1 : x; }
@@ -114,6 +115,46 @@ FLAMBEAU_INLINE void scan_rows(T* out, const T* in, int64_t stride, int64_t n, A
   for (int r = 0; r < kRows; ++r) carry[r] = a[r];
 }
 
+// Whole numbers may be added in any order.
+template <class T, class Op>
+inline constexpr bool kInVectors = std::is_same_v<Op, Sum> && std::is_same_v<T, int64_t>;
+
+// v moved up by kBy lanes, zeros coming in.
+template <int kBy, class V, size_t... i>
+FLAMBEAU_INLINE V moved_up(V v, std::index_sequence<i...>) {
+  return __builtin_shufflevector(V{}, v, (int(i) < kBy ? int(i) : int(sizeof...(i) + i) - kBy)...);
+}
+template <class V, size_t... i>
+FLAMBEAU_INLINE V last_lane(V v, std::index_sequence<i...>) {
+  return __builtin_shufflevector(v, v, (int(sizeof...(i) - 1) + 0 * int(i))...);
+}
+// One row: running sums within each vector do not wait for each other, only the carry passes through.
+FLAMBEAU_INLINE void sum_row(int64_t* out, const int64_t* in, int64_t n, int64_t start) {
+  using V = Raw<uint64_t>;
+  constexpr int lanes = int(sizeof(V) / sizeof(int64_t));
+  constexpr auto all = std::make_index_sequence<size_t(lanes)>();
+  V carry = V{} + uint64_t(start);
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    V v = load<V>(in + i);
+    v += moved_up<1>(v, all);
+    if constexpr (lanes > 2) v += moved_up<2>(v, all);
+    if constexpr (lanes > 4) v += moved_up<4>(v, all);
+    store(out + i, v + carry);
+    carry += last_lane(v, all);
+  }
+  for (uint64_t a = carry[0]; i < n; ++i) out[i] = int64_t(a += uint64_t(in[i]));
+}
+
+// Rows a multiple of half a page apart share their sets of the L1 cache, eight lines each: four rows in and four out.
+template <class T, class Op>
+FLAMBEAU_INLINE void scan_abreast(T* out, const T* in, int64_t stride, int64_t n, Acc<T>* carry) {
+  if (stride * int64_t(sizeof(T)) % 2048 != 0) return scan_rows<T, Op, kAbreast>(out, in, stride, n, carry);
+  scan_rows<T, Op, kAbreast / 2>(out, in, stride, n, carry);
+  const int64_t half = kAbreast / 2 * stride;
+  scan_rows<T, Op, kAbreast / 2>(out + half, in + half, stride, n, carry + kAbreast / 2);
+}
+
 // The total of n elements, in an order that depends on n alone.
 template <class T, class Op>
 Acc<T> total_of(const T* in, int64_t n) {
@@ -136,7 +177,7 @@ void scan_long_row(T* out, const T* in, int64_t n) {
   int64_t piece = 4096;
   while (piece * kMost < n) piece *= 2;
   int64_t pieces = (n + piece - 1) / piece;
-  Acc<T> carry[kMost + kLanes];
+  Acc<T> carry[kMost + kAbreast];
   parallel_for(pieces, 8, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t p = begin; p < end; ++p) {
       carry[p] = total_of<T, Op>(in + p * piece, n - p * piece < piece ? n - p * piece : piece);
@@ -148,10 +189,15 @@ void scan_long_row(T* out, const T* in, int64_t n) {
     carry[p] = sum;
     sum = Op::join(sum, mine);
   }
-  parallel_for(pieces, kLanes, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
+  parallel_for(pieces, kAbreast, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t offset = begin * piece;
-    if (end - begin == kLanes && end * piece <= n) {
-      return scan_rows<T, Op, kLanes>(out + offset, in + offset, piece, piece, carry + begin);
+    if constexpr (kInVectors<T, Op>) {
+      for (int64_t p = begin; p < end; ++p)
+        sum_row(out + p * piece, in + p * piece, n - p * piece < piece ? n - p * piece : piece, carry[p]);
+      return;
+    }
+    if (end - begin == kAbreast && end * piece <= n) {
+      return scan_abreast<T, Op>(out + offset, in + offset, piece, piece, carry + begin);
     }
     for (int64_t p = begin; p < end; ++p) {
       int64_t at = p * piece;
@@ -162,20 +208,25 @@ void scan_long_row(T* out, const T* in, int64_t n) {
 
 template <class T, class Op>
 void scan_contiguous(T* out, const T* in, int64_t rows, int64_t n) {
-  if (Op::kAssociative && rows < kLanes && n >= (1 << 15)) {
+  if (Op::kAssociative && rows < kAbreast && n >= (1 << 15)) {
     for (int64_t r = 0; r < rows; ++r) scan_long_row<T, Op>(out + r * n, in + r * n, n);
     return;
   }
-  int64_t groups = (rows + kLanes - 1) / kLanes;
-  parallel_for(groups, at_least_one(kGrain / (kLanes * n)), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
+  if constexpr (kInVectors<T, Op>) {
+    return parallel_for(rows, at_least_one(kGrain / n), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
+      for (int64_t row = begin; row < end; ++row) sum_row(out + row * n, in + row * n, n, 0);
+    });
+  }
+  int64_t groups = (rows + kAbreast - 1) / kAbreast;
+  parallel_for(groups, at_least_one(kGrain / (kAbreast * n)), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t g = begin; g < end; ++g) {
-      int64_t row = g * kLanes, stop = row + kLanes < rows ? row + kLanes : rows;
-      Acc<T> carry[kLanes];
+      int64_t row = g * kAbreast, stop = row + kAbreast < rows ? row + kAbreast : rows;
+      Acc<T> carry[kAbreast];
       for (auto& c : carry) c = Op::template start<Acc<T>>();
-      if (stop - row == kLanes) {
-        scan_rows<T, Op, kLanes>(out + row * n, in + row * n, n, n, carry);
+      if (stop - row == kAbreast) {
+        scan_abreast<T, Op>(out + row * n, in + row * n, n, n, carry);
       } else {
-        for (; row < stop; ++row) scan_rows<T, Op, 1>(out + row * n, in + row * n, 0, n, carry + (row - g * kLanes));
+        for (; row < stop; ++row) scan_rows<T, Op, 1>(out + row * n, in + row * n, 0, n, carry + (row - g * kAbreast));
       }
     }
   });

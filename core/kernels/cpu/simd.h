@@ -93,6 +93,33 @@ template <class V>
 FLAMBEAU_INLINE void store(void* p, V x) {
   __builtin_memcpy(p, &x, sizeof x);
 }
+// The same past the caches, to an aligned place, if `past`: a result far larger than they are then costs no reading of
+// its lines, and leaves what they hold. Whoever stores so ends with fence().
+template <class V>
+FLAMBEAU_INLINE void store_past(void* p, V x, bool past) {
+#if defined(__x86_64__)
+  if constexpr (is_vector<V> && sizeof(V) == kWidth && !std::is_same_v<V, BoolLanes>) {
+    if (past) [[unlikely]] {
+      typedef long long Words __attribute__((vector_size(kWidth)));
+#if __has_builtin(__builtin_nontemporal_store)
+      return __builtin_nontemporal_store(__builtin_bit_cast(Words, x), static_cast<Words*>(p));
+#elif defined(FLAMBEAU_ISA_v4)
+      return __builtin_ia32_movntdq512(static_cast<Words*>(p), __builtin_bit_cast(Words, x));
+#elif defined(FLAMBEAU_ISA_v3)
+      return __builtin_ia32_movntdq256(static_cast<Words*>(p), __builtin_bit_cast(Words, x));
+#else
+      return __builtin_ia32_movntdq(static_cast<Words*>(p), __builtin_bit_cast(Words, x));
+#endif
+    }
+  }
+#endif
+  store<V>(p, x);
+}
+FLAMBEAU_INLINE void fence(bool past) {
+#if defined(__x86_64__)
+  if (past) __builtin_ia32_sfence();
+#endif
+}
 template <class V>
 FLAMBEAU_INLINE Mask<V> load_mask(const char* p) {
   if constexpr (is_vector<V>) {
@@ -140,6 +167,16 @@ template <class M> FLAMBEAU_INLINE bool any(M mask) {
   if constexpr (!is_vector<M>) {
     return mask;
   } else {
+    // one instruction, where there is one and the compiler can be told
+#if defined(FLAMBEAU_ISA_v4) && __has_builtin(__builtin_ia32_ptestmq512)
+    if constexpr (sizeof(M) == 64) {
+      typedef long long Words __attribute__((vector_size(64)));
+      const Words words = __builtin_bit_cast(Words, mask);
+      return __builtin_ia32_ptestmq512(words, words, -1) != 0;
+    }
+#elif defined(FLAMBEAU_ISA_v4) || defined(FLAMBEAU_ISA_v3)
+    if constexpr (sizeof(M) == 32) return __builtin_ia32_pmovmskb256(__builtin_bit_cast(Raw<char, 32>, mask)) != 0;
+#endif
     const auto words = __builtin_bit_cast(Raw<int64_t, sizeof(M)>, mask);
     int64_t all = 0;
     for (int i = 0; i < kLanes<decltype(words)>; ++i) all |= words[i];
@@ -168,24 +205,32 @@ FLAMBEAU_INLINE auto operator>=(BoolLanes a, BoolLanes b) { return a.bytes >= b.
 using F32 = Lanes<float>;
 using F64 = Lanes<double>;
 
-// f over both halves of a float vector in float64: how functions that need the precision serve float32.
-template <class F>
-FLAMBEAU_INLINE F32 through_double(F f, F32 x) {
-  typedef float Half __attribute__((vector_size(kWidth / 2)));
-  Half halves[2];
-  __builtin_memcpy(halves, &x, sizeof x);
-  for (Half& h : halves) h = __builtin_convertvector(f(__builtin_convertvector(h, F64)), Half);
-  return load<F32>(halves);
+// A float vector's halves in float64, and back; by way of registers, since memory forwards no halves to a whole.
+typedef float HalfF32 __attribute__((vector_size(kWidth / 2)));
+FLAMBEAU_INLINE F64 widened(HalfF32 x) {
+#if defined(FLAMBEAU_ISA_v4) && __has_builtin(__builtin_ia32_cvtps2pd512_mask)  // GCC 12 converts a quarter at a time
+  return __builtin_ia32_cvtps2pd512_mask(x, F64{}, -1, 4);
+#else
+  return __builtin_convertvector(x, F64);
+#endif
 }
-template <class F>
-FLAMBEAU_INLINE F32 through_double(F f, F32 x, F32 y) {
-  typedef float Half __attribute__((vector_size(kWidth / 2)));
-  Half a[2], b[2];
-  __builtin_memcpy(a, &x, sizeof x);
-  __builtin_memcpy(b, &y, sizeof y);
-  for (int i = 0; i < 2; ++i)
-    a[i] = __builtin_convertvector(f(__builtin_convertvector(a[i], F64), __builtin_convertvector(b[i], F64)), Half);
-  return load<F32>(a);
+template <size_t... i>
+FLAMBEAU_INLINE F64 widened_half(F32 x, bool upper, std::index_sequence<i...>) {
+  constexpr int n = int(sizeof...(i));
+  return widened(upper ? __builtin_shufflevector(x, x, (int(i) + n)...) : __builtin_shufflevector(x, x, int(i)...));
+}
+template <size_t... i>
+FLAMBEAU_INLINE F32 narrowed_halves(F64 low, F64 high, std::index_sequence<i...>) {
+  return __builtin_shufflevector(__builtin_convertvector(low, HalfF32), __builtin_convertvector(high, HalfF32), int(i)...);
+}
+inline constexpr std::make_index_sequence<kWidth / 8> kHalfLanes;
+inline constexpr std::make_index_sequence<kWidth / 4> kAllLanes;
+// f over both halves of a float vector in float64: how functions that need the precision serve float32.
+template <class F, class... More>
+FLAMBEAU_INLINE F32 through_double(F f, F32 x, More... more) {
+  const F64 low = f(widened_half(x, false, kHalfLanes), widened_half(more, false, kHalfLanes)...);
+  const F64 high = f(widened_half(x, true, kHalfLanes), widened_half(more, true, kHalfLanes)...);
+  return narrowed_halves(low, high, kAllLanes);
 }
 // f of each lane by itself.
 template <class V, class F>

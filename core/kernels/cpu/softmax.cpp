@@ -87,14 +87,6 @@ void softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
     for (int64_t r = begin; r < end; ++r) {
       const T* from = x + r * n;
       T *to = y + r * n, *e = stream ? scratch : to;
-      if (n <= kSpan<T>) {  // one vector: it stays in its register
-        each_vector<T>(0, n, [&](int64_t, auto span) FLAMBEAU_LAMBDA {
-          Vec<T> v = span.load(from, -kInfinity<T>);
-          Vec<T> power = exp_nonpositive<T>(v - splat(max_lanes<T>(v)));
-          span.store(to, power * splat(1 / sum_lanes<T>(span.keep(power))));
-        });
-        continue;
-      }
       Vec<T> factor = splat(1 / exp_row<true>(from, e, n, row_max(from, n)));
       write_row(to, n, stream, [&](int64_t i, auto span) FLAMBEAU_LAMBDA { return span.load(e + i) * factor; });
     }
@@ -122,47 +114,72 @@ void log_softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
 
 // Columns: one vector of neighbouring inner positions at a time, walking the axis with stride `inner`.
 enum class Column { Softmax, LogSoftmax, LogSumExp };
+template <Column kind, class T, class Span>
+FLAMBEAU_INLINE void column(const T* from, T* to, int64_t n, int64_t inner, int lanes, Span span) {
+  Vec<T> max = splat(-kInfinity<T>), sum = {};
+  for (int64_t i = 0; i < n; ++i) max = greater_of(span.load(from + i * inner), max);
+  if (kind == Column::LogSumExp) max = absolute<T>(max) == splat(kInfinity<T>) ? Vec<T>{} : max;
+  for (int64_t i = 0; i < n; ++i) {
+    Vec<T> e = kind == Column::LogSumExp ? span.load(from + i * inner) - max
+                                         : exp_nonpositive<T>(span.load(from + i * inner) - max);
+    if (kind == Column::LogSumExp)  // +inf is possible here, and exp_nonpositive does not know it
+      e = e > Vec<T>{} ? e : exp_nonpositive<T>(e > Vec<T>{} ? Vec<T>{} : e);
+    if (kind == Column::Softmax) span.store(to + i * inner, e);
+    sum += e;
+  }
+  if (kind == Column::Softmax) {
+    Vec<T> factor = splat(T(1)) / sum;
+    for (int64_t i = 0; i < n; ++i) span.store(to + i * inner, span.load(to + i * inner) * factor);
+    return;
+  }
+  for (int k = 0; k < lanes; ++k) sum[k] = log_of(sum[k]);
+  if (kind == Column::LogSumExp) return span.store(to, max + sum);
+  for (int64_t i = 0; i < n; ++i) span.store(to + i * inner, span.load(from + i * inner) - max - sum);
+}
+
 template <Column kind, class T>
 void columns(const T* x, T* y, int64_t outer, int64_t n, int64_t inner) {
   int64_t vectors = ceil_div(inner, kSpan<T>);
   parallel_for(outer * vectors, grain_for(3 * n * kSpan<T>), [=](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
-      int64_t o = task / vectors, at = task % vectors * kSpan<T>;
+      int64_t o = task / vectors, at = task % vectors * kSpan<T>, last = smaller_of(inner, at + kSpan<T>);
       const T* from = x + o * n * inner + at;
       T* to = y + o * (kind == Column::LogSumExp ? 1 : n) * inner + at;
-      each_vector<T>(at, smaller_of(inner, at + kSpan<T>), [&](int64_t, auto span) FLAMBEAU_LAMBDA {
-        Vec<T> max = splat(-kInfinity<T>), sum = {};
-        for (int64_t i = 0; i < n; ++i) max = greater_of(span.load(from + i * inner), max);
-        if (kind == Column::LogSumExp) max = absolute<T>(max) == splat(kInfinity<T>) ? Vec<T>{} : max;
-        for (int64_t i = 0; i < n; ++i) {
-          Vec<T> e = kind == Column::LogSumExp ? span.load(from + i * inner) - max
-                                               : exp_nonpositive<T>(span.load(from + i * inner) - max);
-          if (kind == Column::LogSumExp)  // +inf is possible here, and exp_nonpositive does not know it
-            e = e > Vec<T>{} ? e : exp_nonpositive<T>(e > Vec<T>{} ? Vec<T>{} : e);
-          if (kind == Column::Softmax) span.store(to + i * inner, e);
-          sum += e;
-        }
-        if (kind == Column::Softmax) {
-          Vec<T> factor = splat(T(1)) / sum;
-          for (int64_t i = 0; i < n; ++i) span.store(to + i * inner, span.load(to + i * inner) * factor);
-          return;
-        }
-        for (int k = 0; k < kSpan<T>; ++k) sum[k] = log_of(sum[k]);
-        if (kind == Column::LogSumExp) return span.store(to, max + sum);
-        for (int64_t i = 0; i < n; ++i) span.store(to + i * inner, span.load(from + i * inner) - max - sum);
+      each_vector<T>(at, last, [&](int64_t i, auto span) FLAMBEAU_LAMBDA {
+        column<kind>(from, to, n, inner, int(last - i), span);
       });
+    }
+  });
+}
+
+// Rows of few elements, a row a lane: they are turned into columns on the stack.
+constexpr int64_t kFew = 16;
+template <Column kind, class T>
+void few_in_a_row(const T* x, T* y, int64_t rows, int64_t n) {
+  constexpr int64_t L = kSpan<T>;
+  parallel_for(ceil_div(rows, L), grain_for(4 * n * L), [=](int64_t begin, int64_t end) {
+    alignas(64) T tile[kFew * L] = {};
+    for (int64_t task = begin; task < end; ++task) {
+      int64_t first = task * L, count = smaller_of(rows - first, L);
+      for (int64_t r = 0; r < count; ++r)
+        for (int64_t i = 0; i < n; ++i) tile[i * L + r] = x[(first + r) * n + i];
+      column<kind>(tile, tile, n, L, int(count), Whole<T>{});
+      for (int64_t r = 0; r < count; ++r)
+        for (int64_t i = 0; i < n; ++i) y[(first + r) * n + i] = tile[i * L + r];
     }
   });
 }
 
 template <class T>
 void softmax(const void* x, void* y, int64_t outer, int64_t n, int64_t inner) {
+  if (inner == 1 && n <= kFew) return few_in_a_row<Column::Softmax>(static_cast<const T*>(x), static_cast<T*>(y), outer, n);
   if (inner == 1) return softmax_rows(static_cast<const T*>(x), static_cast<T*>(y), outer, n);
   columns<Column::Softmax>(static_cast<const T*>(x), static_cast<T*>(y), outer, n, inner);
 }
 
 template <class T>
 void log_softmax(const void* x, void* y, int64_t outer, int64_t n, int64_t inner) {
+  if (inner == 1 && n <= kFew) return few_in_a_row<Column::LogSoftmax>(static_cast<const T*>(x), static_cast<T*>(y), outer, n);
   if (inner == 1) return log_softmax_rows(static_cast<const T*>(x), static_cast<T*>(y), outer, n);
   columns<Column::LogSoftmax>(static_cast<const T*>(x), static_cast<T*>(y), outer, n, inner);
 }

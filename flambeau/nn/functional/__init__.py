@@ -1,6 +1,6 @@
 """``flambeau.nn.functional``: the functions behind the layers, usually imported as ``F``.
 
-Each file is one family; functions that are a primitive as it is are looked up at their first use.
+Each file is one family; functions that are a primitive as it is need no function around it.
 """
 
 # ruff: noqa: F403
@@ -32,13 +32,7 @@ from .padding import *  # noqa: E402
 from .pooling import *  # noqa: E402
 
 
-def __getattr__(name: str) -> Any:
-    if name in DIRECT:
-        function = resolve(name)
-        globals()[name] = function
-        return function
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+globals().update((name, resolve(name)) for name in DIRECT)
+if TYPE_CHECKING:
 
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *DIRECT})
+    def __getattr__(name: str) -> Any: ...  # the names above
