@@ -2,12 +2,11 @@
 #include "base/random.h"
 
 #include "base/error.h"
+#include "base/parallel.h"
 
 #include <cmath>
 #include <cstring>
 #include <random>
-
-#include <pthread.h>
 
 namespace flambeau {
 namespace {
@@ -65,6 +64,7 @@ uint32_t Mt19937::next() {
 }
 
 void Generator::seed(uint64_t seed) {
+  OuterLock lock;
   initial_seed_ = seed;
   engine.seed(uint32_t(seed));
   has_kept_normal_ = false;
@@ -101,6 +101,7 @@ double Generator::normal_double() {
 }
 
 void Generator::get_state(unsigned char* bytes) const {
+  OuterLock lock;
   std::memset(bytes, 0, kStateBytes);
   put<uint64_t>(bytes, kSeedAt, initial_seed_);
   put<int32_t>(bytes, kLeftAt, engine.fresh ? 1 : Mt19937::kWords + 1 - engine.used);
@@ -122,6 +123,7 @@ void Generator::set_state(const unsigned char* bytes, size_t size) {
   if (!valid || !(fresh || uint64_t(left) + next == Mt19937::kWords + 1))
     fail(ErrorKind::Runtime, "Invalid mt19937 state\nset_state: expected the bytes of get_state(); got left = ", left,
          ", next = ", next);
+  OuterLock lock;
   initial_seed_ = get<uint64_t>(bytes, kSeedAt);
   engine.fresh = fresh;
   engine.used = fresh ? Mt19937::kWords : int(next);
@@ -131,12 +133,7 @@ void Generator::set_state(const unsigned char* bytes, size_t size) {
 }
 
 Generator& default_generator() {
-  static Generator* const generator = [] {
-    static Generator* made = new Generator;  // lives as long as the process
-    // The lock is taken across fork(), so that a child never finds it held by a thread that it does not have.
-    pthread_atfork([] { made->mutex.lock(); }, [] { made->mutex.unlock(); }, [] { made->mutex.unlock(); });
-    return made;
-  }();
+  static Generator* const generator = new Generator;  // lives as long as the process
   return *generator;
 }
 

@@ -3,7 +3,6 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 
 namespace flambeau {
 
@@ -19,7 +18,8 @@ struct Mt19937 {
   uint32_t next();  // one tempered word
 };
 
-// Not safe by itself: whoever draws holds `mutex` for the whole of one operation, so that its numbers are consecutive.
+// Not safe by itself: whoever draws holds the OuterLock for the whole of one operation, so that its numbers are
+// consecutive. It is that lock because numbers are made in parallel regions: who waits must not keep Python from their end.
 class Generator {
  public:
   static constexpr uint64_t kDefaultSeed = 67280421310721;
@@ -40,7 +40,6 @@ class Generator {
   void set_state(const unsigned char* bytes, size_t size);  // Error(Runtime) unless they are such a state
 
   Mt19937 engine;
-  std::mutex mutex;
 
  private:
   uint64_t initial_seed_ = 0;

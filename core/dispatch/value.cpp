@@ -7,7 +7,7 @@ namespace flambeau {
 template <class T>
 static T* copied(const T* from, size_t count) {
   auto* to = static_cast<T*>(allocate(count * sizeof(T)));
-  std::memcpy(static_cast<void*>(to), from, count * sizeof(T));
+  if (count) std::memcpy(static_cast<void*>(to), from, count * sizeof(T));  // an empty list may have no address
   return to;
 }
 

@@ -200,7 +200,7 @@ void uniform(Generator& g, DType dtype, void* out, int64_t n, double from, doubl
   check(to - from <= largest, "uniform_ expects to-from <= std::numeric_limits<", type_title(dtype),
         ">::max(), but found to=", number(to), " and from=", number(from),
         " which result in to-from to exceed the limit");
-  std::lock_guard lock(g.mutex);
+  OuterLock lock;
   switch (dtype) {
     case DType::Float16:
       return uniform_half(g, static_cast<Half*>(out), n, float(from), float(to));
@@ -218,7 +218,7 @@ void normal(Generator& g, DType dtype, void* out, int64_t n, double mean, double
   if (is_complex(dtype))  // half of the variance in each part; the mean is of both parts, as PyTorch has it
     return normal(g, real_of(dtype), out, 2 * n, mean, std / std::sqrt(2.0), contiguous);
   if (!is_floating(dtype)) no_kernel("normal_kernel_cpu", dtype);
-  std::lock_guard lock(g.mutex);
+  OuterLock lock;
   bool blocks = contiguous && n >= 16;
   switch (dtype) {
     case DType::Float16:
@@ -239,7 +239,7 @@ void normal(Generator& g, DType dtype, void* out, int64_t n, double mean, double
 void log_normal(Generator& g, DType dtype, void* out, int64_t n, double mean, double std) {
   check(std > 0, "log_normal_ expects std > 0.0, but found std=", number(std));
   if (!is_floating(dtype)) no_kernel("log_normal_cpu", dtype);
-  std::lock_guard lock(g.mutex);
+  OuterLock lock;
   visit_floating(dtype, [&]<class T>() {
     for (int64_t i = 0; i < n; i++)
       static_cast<T*>(out)[i] = from_double<T>(std::exp(std::fma(g.normal_double(), std, mean)));
@@ -251,7 +251,7 @@ void exponential(Generator& g, DType dtype, void* out, int64_t n, double lambda)
         "Exponential distribution is a continuous probability distribution. dtype must be a floating ",
         "point but you specified ", type_title(dtype));
   check(lambda > 0, "exponential_ expects lambda > 0.0, but found lambda=", number(lambda));
-  std::lock_guard lock(g.mutex);
+  OuterLock lock;
   double scale = -1 / lambda;
   if (dtype == DType::Float64)  // to the last bit of the C library's logarithm
     return fill_from_doubles(g, static_cast<double*>(out), n, [scale](double u) { return scale * std::log1p(-u); });
@@ -279,14 +279,14 @@ void cauchy(Generator& g, DType dtype, void* out, int64_t n, double median, doub
   check(is_floating(dtype), "Cauchy distribution is a continuous probability distribution. dtype must be a floating ",
         "point but you specified ", name_of(dtype));
   check(sigma > 0, "cauchy_ expects sigma > 0.0, but found sigma=", number(sigma));
-  std::lock_guard lock(g.mutex);
+  OuterLock lock;
   fill_real("cauchy_", g, dtype, out, n, [=](double u) { return std::fma(sigma, std::tan(M_PI * (u - 0.5)), median); });
 }
 
 void geometric(Generator& g, DType dtype, void* out, int64_t n, double p) {
   check(p > 0 && p < 1, "geometric_ expects p to be in (0, 1), but got p=", number(p));
   if (is_bool(dtype) || is_complex(dtype)) no_kernel("geometric_cpu", dtype);
-  std::lock_guard lock(g.mutex);
+  OuterLock lock;
   double scale = std::log1p(-p);
   visit_real(dtype, [&]<class T>() {
     fill_from_doubles(g, static_cast<T*>(out), n, [scale](double u) { return std::ceil(std::log(u) / scale); });
@@ -296,7 +296,7 @@ void geometric(Generator& g, DType dtype, void* out, int64_t n, double p) {
 void bernoulli(Generator& g, DType dtype, void* out, int64_t n, double p) {
   check(p >= 0 && p <= 1, "bernoulli_ expects p to be in [0, 1], but got p=", number(p));
   if (is_complex(dtype)) no_kernel("bernoulli_scalar_cpu_", dtype);
-  std::lock_guard lock(g.mutex);
+  OuterLock lock;
   if (item_size(dtype) == 1) {
     flip(g, n, p, [&](uint32_t* words, uint64_t threshold, int64_t first, int64_t begin, int64_t end) {
       kernel().bernoulli(words + 2 * begin, static_cast<uint8_t*>(out) + first + begin, end - begin, threshold);
@@ -323,7 +323,7 @@ void bernoulli(Generator& g, DType dtype, void* out, int64_t n, double p) {
 void bernoulli(Generator& g, DType dtype, void* out, DType p_dtype, const void* p, int64_t n) {
   if (is_complex(dtype)) no_kernel("bernoulli_tensor_cpu_self_", dtype);
   if (!is_floating(p_dtype)) no_kernel("bernoulli_tensor_cpu_p_", p_dtype);
-  std::lock_guard lock(g.mutex);
+  OuterLock lock;
   visit_floating(p_dtype, [&]<class P>() {
     visit_real(dtype, [&]<class T>() { flip_each(g, static_cast<T*>(out), static_cast<const P*>(p), n); });
   });
@@ -340,7 +340,7 @@ void dropout(Generator& g, DType dtype, const void* x, void* out, bool* mask, in
       for (int64_t i = 0; i < n; i++) to[i] = p == 0 ? from[i] : from_product<T>(to_double(from[i]), 0);
       return;
     }
-    std::lock_guard lock(g.mutex);
+    OuterLock lock;
     drop(g, from, to, mask, n, p);
   });
 }

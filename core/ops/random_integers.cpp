@@ -163,7 +163,7 @@ void integers(Generator& g, DType dtype, void* out, int64_t n, int64_t from, int
   check_in_range("from", from, dtype);
   check_in_range("to - 1", to - 1, dtype);
   uint64_t range = uint64_t(to) - uint64_t(from);
-  std::lock_guard lock(g.mutex);
+  OuterLock lock;
   visit_real(dtype, [&]<class T>() { fill_range(g, static_cast<T*>(out), n, from, range, range >= kWideRange); });
 }
 
@@ -173,7 +173,7 @@ void integers_from(Generator& g, DType dtype, void* out, int64_t n, int64_t from
   check(from <= high, "random_ expects 'from' to be less than or equal to 'to', but got from=", from, " > to=", high);
   check_in_range("from", from, dtype);
   uint64_t range = uint64_t(high) - uint64_t(from) + 1;  // 0 stands for 2^64
-  std::lock_guard lock(g.mutex);
+  OuterLock lock;
   visit_real(dtype, [&]<class T>() {
     fill_range(g, static_cast<T*>(out), n, from, range, range == 0 || range >= kWideRange);
   });
@@ -183,7 +183,7 @@ void integers(Generator& g, DType dtype, void* out, int64_t n) {
   check_real(dtype);
   bool wide = dtype == DType::Int64 || dtype == DType::Float64;
   uint64_t range = uint64_t(bounds_of(dtype).high) + 1;
-  std::lock_guard lock(g.mutex);
+  OuterLock lock;
   visit_real(dtype, [&]<class T>() { fill_range(g, static_cast<T*>(out), n, 0, range, wide); });
 }
 
@@ -195,7 +195,7 @@ void permutation(Generator& g, DType dtype, void* out, int64_t n) {
     check(n <= 1 || n - 1 <= bounds.high, "value cannot be converted to type ", c_name(dtype), " without overflow");
   else
     check(n <= bounds.high + 1, "n cannot be greater than ", bounds.high + 1, " for ", type_title(dtype), " type.");
-  std::lock_guard lock(g.mutex);
+  OuterLock lock;
   visit_real(dtype, [&]<class T>() {
     T* values = static_cast<T*>(out);
     for (int64_t i = 0; i < n; i++) values[i] = from_integer<T>(i);
@@ -220,7 +220,7 @@ void multinomial(Generator& g, DType dtype, const void* weights, int64_t rows, i
   check(samples > 0, "cannot sample n_sample <= 0 samples");
   check(replacement || samples <= columns, "cannot sample n_sample > prob_dist.size(-1) samples without replacement");
   check(rows == 0 || columns > 0, "invalid multinomial distribution (sum of probabilities <= 0)");
-  std::lock_guard lock(g.mutex);
+  OuterLock lock;
   visit_floating(dtype, [&]<class T>() {
     auto* w = static_cast<const T*>(weights);
     if (replacement && samples > 1)

@@ -1,6 +1,7 @@
 """Several threads, several processes: gradients add up, forks compute, results are the same bits for any thread count."""
 
 import os
+import subprocess
 import sys
 import threading
 
@@ -116,6 +117,43 @@ def test_a_hook_that_runs_backward_itself():
     x.register_post_accumulate_grad_hook(hook)
     (x * 1).sum().backward()
     assert x.grad.tolist() == [3, 3, 3]
+
+
+DRAWING = """
+import os, sys, threading
+import flambeau as torch
+torch.set_num_threads(4)
+sys.setswitchinterval(1e-5)
+own, go_on = torch.Generator(), True
+
+def work(i):
+    for _ in range(40):
+        torch.rand(200_000), torch.nn.functional.dropout(torch.ones(200_000)), torch.randint(0, 9, (200_000,))
+        torch.rand(200_000, generator=own), torch.randperm(1000)
+        if i == 0:
+            torch.manual_seed(3), torch.get_rng_state()
+
+threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
+[t.start() for t in threads]
+for _ in range(6):
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if 0 <= torch.rand(200_000).min() and 0 <= torch.rand(200_000, generator=own).min() else 1)
+    assert os.waitpid(child, 0)[1] == 0
+[t.join() for t in threads]
+torch.manual_seed(3)
+first = torch.rand(5)
+torch.manual_seed(3)
+assert torch.equal(first, torch.rand(5))
+print("done")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_threads_that_draw_numbers_wait_for_each_other_and_no_longer():
+    """Drawing many numbers is parallel: who waits for the generator may not hold what the drawing thread comes back to."""
+    done = subprocess.run([sys.executable, "-c", DRAWING], capture_output=True, text=True, timeout=240, check=False)
+    assert done.stdout == "done\n", done.stderr[-2000:]
 
 
 # ---- fork ----

@@ -16,11 +16,12 @@ constexpr int64_t kGrain = 128 << 10;  // bytes of a chunk
 
 // Whether all of n indices (step apart) lie in [low, size).
 [[gnu::noinline]] bool all_within(const int64_t* index, int64_t step, int64_t n, int64_t low, int64_t size) {
-  uint64_t span = uint64_t(size - low), worst = 0;
+  const uint64_t first = uint64_t(low), span = uint64_t(size) - first;
+  uint64_t worst = 0;
   if (step == 1) {
-    for (int64_t i = 0; i < n; ++i) worst |= uint64_t(index[i] - low) >= span;
+    for (int64_t i = 0; i < n; ++i) worst |= uint64_t(index[i]) - first >= span;
   } else {
-    for (int64_t i = 0; i < n; ++i) worst |= uint64_t(index[i * step] - low) >= span;
+    for (int64_t i = 0; i < n; ++i) worst |= uint64_t(index[i * step]) - first >= span;
   }
   return worst == 0;
 }
