@@ -4,6 +4,7 @@ VENV ?= .venv
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 BUILD ?= build/Release
 SANITIZER ?= address,undefined
+SOURCES = find core tests -name '*.h' -o -name '*.cpp'
 CONFORMANCE ?= ../shared/conformance
 BENCH ?= ../shared/bench
 PY := $(VENV)/bin/python
@@ -56,10 +57,11 @@ $(VENV)/lint: $(VENV)/installed
 lint: $(VENV)/lint ## Check style and types
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy flambeau rows generate
+	@$(SOURCES) | xargs $(VENV)/bin/clang-format --dry-run -Werror
 
-format: $(VENV)/lint ## Mend what the style checkers can mend (C++ too: look at the difference)
+format: $(VENV)/lint ## Mend what the style checkers can mend
 	@$(PY) -m ruff check --fix -q . || true
-	@git ls-files '*.h' '*.cpp' | xargs -r $(VENV)/bin/clang-format -i
+	@$(SOURCES) | xargs $(VENV)/bin/clang-format -i
 
 $(VENV)/conformance: $(VENV)/installed
 	@echo "installing PyTorch, which results are compared with"

@@ -49,9 +49,10 @@ bool only_first_batched(const LevelCall& c) {
 }
 
 void no_in_place(const LevelCall& c, const char* other) {
-  fail(ErrorKind::Runtime, "vmap: ", c.p.name, "_(self, *extra_args) is not possible because there exists a Tensor `", other,
-       "` in extra_args that has more elements than `self`. This happened due to `", other,
-       "` being vmapped over but `self` not being vmapped over in a vmap. Please try to use out-of-place operators instead of ",
+  fail(ErrorKind::Runtime, "vmap: ", c.p.name, "_(self, *extra_args) is not possible because there exists a Tensor `",
+       other, "` in extra_args that has more elements than `self`. This happened due to `", other,
+       "` being vmapped over but `self` not being vmapped over in a vmap. Please try to use out-of-place operators "
+       "instead of ",
        c.p.name, "_. If said operator is being called inside the PyTorch framework, please file a bug report instead.");
 }
 
@@ -150,7 +151,8 @@ bool along(LevelCall& c) {
   c.below(args, results);
   if (lift && !c.in_place)
     for (int r = 0; r < p.result_count; r++)
-      if (results[r] && results[r].dim() == 2 && results[r].size(1) == 1) results[r] = ops::squeeze(results[r], Dims{1});
+      if (results[r] && results[r].dim() == 2 && results[r].size(1) == 1)
+        results[r] = ops::squeeze(results[r], Dims{1});
   finish(c, results);
   return true;
 }
@@ -192,7 +194,8 @@ Generator& generator_of(const Primitive& p, const Value* args) {
 
 [[noreturn]] void refuse_random() {
   fail(ErrorKind::Runtime,
-       "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness "
+       "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' "
+       "randomness "
        "flags on vmap or perform the randomness operation out of vmap");
 }
 
@@ -264,8 +267,10 @@ void run_batched(LevelCall& c) {
     Tensor results[kMaxResults];
     call(p, c.args, results);
     for (int r = 0; r < p.result_count; r++) {
-      if (c.results[r]) ops::copy_(c.results[r], results[r]);
-      else c.results[r] = std::move(results[r]);
+      if (c.results[r])
+        ops::copy_(c.results[r], results[r]);
+      else
+        c.results[r] = std::move(results[r]);
     }
     return;
   }
@@ -346,7 +351,8 @@ bool run_random(LevelCall& c, Level& level) {
   }
   if (c.in_place || c.out)
     fail(ErrorKind::Runtime,
-         "vmap: Cannot ask for different inplace randomness on an unbatched tensor. This will appear like same randomness. If "
+         "vmap: Cannot ask for different inplace randomness on an unbatched tensor. This will appear like same "
+         "randomness. If "
          "this is necessary for your usage, please file an issue with functorch.");
   std::vector<std::vector<Tensor>> slices(size_t(p.result_count));
   Value args[kMaxParams];

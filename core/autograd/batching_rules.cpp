@@ -5,8 +5,9 @@
 namespace flambeau::batching {
 
 void refuse_dynamic(const LevelCall& c) {
-  fail(ErrorKind::Runtime, "vmap: We do not support batching operators that can output dynamic shape. Attempted to vmap over ",
-       c.p.name, ". Please voice your support in https://github.com/pytorch/functorch/issues/256");
+  fail(ErrorKind::Runtime,
+       "vmap: We do not support batching operators that can output dynamic shape. Attempted to vmap over ", c.p.name,
+       ". Please voice your support in https://github.com/pytorch/functorch/issues/256");
 }
 
 namespace {
@@ -56,12 +57,15 @@ bool view(LevelCall& c) {
   Dims size(ints(c, 1));
   int64_t known = 1, rest = -1;
   for (int i = 0; i < size.size(); i++) {
-    if (size[i] == -1) rest = i;
-    else known *= size[i];
+    if (size[i] == -1)
+      rest = i;
+    else
+      known *= size[i];
   }
   if (rest >= 0) {
     int64_t n = c.args[0].tensor->numel;
-    if (!known || n % known) fail(ErrorKind::Runtime, "shape '", text_of(ints(c, 1)), "' is invalid for input of size ", n);
+    if (!known || n % known)
+      fail(ErrorKind::Runtime, "shape '", text_of(ints(c, 1)), "' is invalid for input of size ", n);
     size[int(rest)] = n / known;
   }
   size.insert(0, t.size(0));
@@ -230,7 +234,8 @@ bool convolution(LevelCall& c) {
   bool has_x = is_batched(c, 0), has_w = is_batched(c, 1);
   int64_t batch = batch_size(c), groups = c.args[6].as_int();
   if (has_x && !has_w && !is_batched(c, 2)) {
-    Tensor y = ops::convolution_kernel(folded(inner_of(c, 0), 0), c.args[1], c.args[2], c.args[3], c.args[4], c.args[5], groups);
+    Tensor y = ops::convolution_kernel(folded(inner_of(c, 0), 0), c.args[1], c.args[2], c.args[3], c.args[4], c.args[5],
+                                       groups);
     return done(c, unfolded(y, 0, batch));
   }
   if (!c.args[2].none()) {
@@ -280,8 +285,8 @@ Tensor numbers(int64_t batch, int64_t step, int rank) {
 
 struct Indices {
   bool any_batched = false, adjacent = true, masks = false;
-  int first = -1;   // place of the first one among the input's dimensions
-  int rank = 0;     // of all of them, broadcast
+  int first = -1;  // place of the first one among the input's dimensions
+  int rank = 0;    // of all of them, broadcast
 };
 Indices indices_of(const LevelCall& c) {
   Indices s;
@@ -294,8 +299,10 @@ Indices indices_of(const LevelCall& c) {
     if (batched && mask) refuse_dynamic(c);
     s.any_batched |= batched;
     s.masks |= mask;
-    if (s.first < 0) s.first = at;
-    else s.adjacent = s.adjacent && last == at - 1;
+    if (s.first < 0)
+      s.first = at;
+    else
+      s.adjacent = s.adjacent && last == at - 1;
     last = at;
     s.rank = std::max(s.rank, mask ? 1 : int(t->dim));
   }
@@ -316,8 +323,10 @@ bool index(LevelCall& c) {
   if (s.masks) return false;
   kept.push_back(numbers(batch, 1, s.rank));
   for (TensorBody* t : c.args[1].as_tensors()) {
-    if (t) kept.push_back(at_level(t, c.level) ? padded(wrapped(t)->inner, s.rank) : sharing(t));
-    else kept.push_back(Tensor());
+    if (t)
+      kept.push_back(at_level(t, c.level) ? padded(wrapped(t)->inner, s.rank) : sharing(t));
+    else
+      kept.push_back(Tensor());
   }
   for (const Tensor& t : kept) list.push_back(t.get());
   Tensor r = ops::index(with_batch(arg(c, 0), c.level, batch), list_value(list));
@@ -444,8 +453,7 @@ bool group_norm(LevelCall& c) {
 bool batch_norm(LevelCall& c) {
   bool training = c.args[5].as_bool(), running = !c.args[3].none() || !c.args[4].none();
   if (!is_batched(c, 0) || arg(c, 0).dim() < 2 || !training) return false;
-  if (running && !(is_batched(c, 3) && is_batched(c, 4)))
-    no_in_place(c, "running_mean");
+  if (running && !(is_batched(c, 3) && is_batched(c, 4))) no_in_place(c, "running_mean");
   if (running) return false;
   if (!only_first_batched(c) || !c.args[1].none() || !c.args[2].none()) return affine_after(c, 1, 2, channel_shape(c));
   Value args[kMaxParams];
@@ -463,20 +471,54 @@ bool batch_norm(LevelCall& c) {
 
 std::span<const NamedRule> named_rules() {
   static constexpr NamedRule rules[] = {
-      {"view", view}, {"expand", expand}, {"permute", permuted}, {"unpermute", permuted}, {"unsqueeze", unsqueeze}, {"squeeze", squeeze}, {"t", transposed},
-      {"as_strided", as_strided}, {"as_strided_backward", as_strided_backward},
-      {"roll", rolled}, {"roll_back", rolled}, {"tril", triangle}, {"triu", triangle}, {"sum_to_size", sum_to_size},
-      {"copy", copy}, {"cat", joined}, {"stack", joined}, {"argmax", position}, {"argmin", position},
-      {"mm", product}, {"bmm", product}, {"addmm", addmm}, {"linear", linear},
-      {"convolution_kernel", convolution}, {"convolution_input_grad", convolution_input_grad},
+      {"view", view},
+      {"expand", expand},
+      {"permute", permuted},
+      {"unpermute", permuted},
+      {"unsqueeze", unsqueeze},
+      {"squeeze", squeeze},
+      {"t", transposed},
+      {"as_strided", as_strided},
+      {"as_strided_backward", as_strided_backward},
+      {"roll", rolled},
+      {"roll_back", rolled},
+      {"tril", triangle},
+      {"triu", triangle},
+      {"sum_to_size", sum_to_size},
+      {"copy", copy},
+      {"cat", joined},
+      {"stack", joined},
+      {"argmax", position},
+      {"argmin", position},
+      {"mm", product},
+      {"bmm", product},
+      {"addmm", addmm},
+      {"linear", linear},
+      {"convolution_kernel", convolution},
+      {"convolution_input_grad", convolution_input_grad},
       {"convolution_weight_grad", convolution_weight_grad},
-      {"index", index}, {"index_put", index_put}, {"gather", aligned}, {"gather_backward", aligned}, {"scatter", aligned},
-      {"scatter_value", aligned}, {"scatter_add", aligned}, {"scatter_reduce", aligned},
-      {"index_select", shared_index}, {"index_select_backward", shared_index}, {"index_add", shared_index},
-      {"index_copy", shared_index}, {"embedding", embedding}, {"embedding_backward", embedding_backward},
-      {"softmax", along}, {"log_softmax", along},
-      {"layer_norm_kernel", layer_norm}, {"rms_norm_kernel", rms_norm}, {"group_norm_kernel", group_norm},
-      {"batch_norm_kernel", batch_norm}, {"nonzero", dynamic}, {"masked_select", dynamic},
+      {"index", index},
+      {"index_put", index_put},
+      {"gather", aligned},
+      {"gather_backward", aligned},
+      {"scatter", aligned},
+      {"scatter_value", aligned},
+      {"scatter_add", aligned},
+      {"scatter_reduce", aligned},
+      {"index_select", shared_index},
+      {"index_select_backward", shared_index},
+      {"index_add", shared_index},
+      {"index_copy", shared_index},
+      {"embedding", embedding},
+      {"embedding_backward", embedding_backward},
+      {"softmax", along},
+      {"log_softmax", along},
+      {"layer_norm_kernel", layer_norm},
+      {"rms_norm_kernel", rms_norm},
+      {"group_norm_kernel", group_norm},
+      {"batch_norm_kernel", batch_norm},
+      {"nonzero", dynamic},
+      {"masked_select", dynamic},
   };
   return rules;
 }

@@ -151,7 +151,8 @@ class Run {
   void accumulate(Tensor& into, Tensor grad) {
     if (!into) {
       into = std::move(grad);
-    } else if (!options_.create_graph && sole_owner(into) && !grad->keys && into.dtype() == grad.dtype() && !may_self_overlap(into)) {
+    } else if (!options_.create_graph && sole_owner(into) && !grad->keys && into.dtype() == grad.dtype() &&
+               !may_self_overlap(into)) {
       ops::add_(into, grad);
     } else {
       into = ops::add(into, grad);
@@ -163,9 +164,12 @@ class Run {
     OuterLock lock;
     Tensor held = extra(t.get()).grad, sum;
     if (!held) {
-      if (options_.create_graph) sum = std::move(grad);
-      else if (sole_owner(grad) && grad.contiguous() == t.contiguous() && dense(grad)) sum = std::move(grad);
-      else sum = detached(clone_data(grad));
+      if (options_.create_graph)
+        sum = std::move(grad);
+      else if (sole_owner(grad) && grad.contiguous() == t.contiguous() && dense(grad))
+        sum = std::move(grad);
+      else
+        sum = detached(clone_data(grad));
     } else if (options_.create_graph) {
       sum = ops::add(held, grad);
     } else {
@@ -184,11 +188,13 @@ class Run {
       bool leads;
     };
     auto is_target = [&](const Edge& e) {
-      for (const Edge& t : targets_) if (t && t == e) return true;
+      for (const Edge& t : targets_)
+        if (t && t == e) return true;
       return false;
     };
     auto is_target_node = [&](Node* n) {
-      for (const Edge& t : targets_) if (t.node() == n) return true;
+      for (const Edge& t : targets_)
+        if (t.node() == n) return true;
       return false;
     };
     std::vector<Frame> stack;
@@ -203,8 +209,10 @@ class Run {
           Node* child = e.node();
           if (!child) continue;
           auto seen = done.find(child);
-          if (seen != done.end()) f.leads = f.leads || seen->second;
-          else stack.push_back({child, 0, false});
+          if (seen != done.end())
+            f.leads = f.leads || seen->second;
+          else
+            stack.push_back({child, 0, false});
           continue;
         }
         Frame finished = f;
@@ -237,8 +245,8 @@ class Run {
 
 }  // namespace
 
-std::vector<Tensor> run_backward(std::span<const Tensor> roots, std::vector<Tensor> grads, std::span<const Tensor> inputs,
-                                 BackwardOptions options) {
+std::vector<Tensor> run_backward(std::span<const Tensor> roots, std::vector<Tensor> grads,
+                                 std::span<const Tensor> inputs, BackwardOptions options) {
   WithThreadState restore;
   thread_state().grad_enabled = options.create_graph;
   int64_t outer_level = std::exchange(backward_level(), options.level);

@@ -36,9 +36,9 @@ struct Dual {
   const Primitive& p;
   Exchanged primals;
   Tensor tangents[kMaxParams];
-  std::vector<Tensor> list;      // tangents of the entries of the one list, null where there is none
+  std::vector<Tensor> list;  // tangents of the entries of the one list, null where there is none
   int list_param = -1;
-  uint32_t has = 0;              // bit i: argument i, or an entry of it, has a tangent
+  uint32_t has = 0;  // bit i: argument i, or an entry of it, has a tangent
 
   Dual(LevelCall& c, int64_t level)
       : p(c.p), primals(c.p, c.args, [level](TensorBody* t) { return below(sharing(t), level); }) {
@@ -85,11 +85,13 @@ void by_formula(const Dual& d, void (*formula)(Backward&), const Tensor* results
   }
 }
 
-bool names_zero(const Param& param) { return param.type == ParamType::Number && std::string_view(param.name) == "value"; }
+bool names_zero(const Param& param) {
+  return param.type == ParamType::Number && std::string_view(param.name) == "value";
+}
 
 bool is_linear(const Dual& d) {
   if (d.has & ~d.p.linear || d.p.cls == Class::Random) return false;  // a second draw would be another one
-  for (int i = 0; i < d.p.param_count; i++)  // scatter's reduce="multiply" and its like
+  for (int i = 0; i < d.p.param_count; i++)                           // scatter's reduce="multiply" and its like
     if (d.args()[i].kind == Kind::Text && std::string_view(d.p.params[i].name) == "reduce") return false;
   return true;
 }
@@ -192,7 +194,7 @@ void differentiate(const Dual& d, const Tensor* results, Tensor* out) {
   if (view && !d.primals.values[0].none() && p.linear) {
     Value args[kMaxParams];
     std::copy(d.args(), d.args() + p.param_count, args);
-    const Tensor &primal = d.args()[0].peek();
+    const Tensor& primal = d.args()[0].peek();
     if (&p == &primitive::as_strided) {
       int64_t offset = results[0].offset() - primal.offset();
       out[0] = ops::as_strided(laid_out(d.tangents[0], primal.strides()), args[1], args[2], offset);
@@ -200,8 +202,10 @@ void differentiate(const Dual& d, const Tensor* results, Tensor* out) {
     }
     args[0] = Value(d.tangents[0]);
     // The tangent need not have the strides that view() counts on.
-    if (&p == &primitive::view) out[0] = ops::reshape(args[0], args[1]);
-    else call(p, args, out);
+    if (&p == &primitive::view)
+      out[0] = ops::reshape(args[0], args[1]);
+    else
+      call(p, args, out);
   } else if (p.cls == Class::Elementwise && p.jvp) {
     by_formula(d, p.jvp, results, out, false);
   } else if (p.cls == Class::Elementwise && complex_agrees(d, results[0].dtype())) {
@@ -238,7 +242,8 @@ void change_in_place(LevelCall& c) {
     return;
   }
   if (!at_level(target.get(), c.level)) {
-    if (!level) fail(ErrorKind::Runtime, c.p.name, "_: a dual tensor of a level that has ended changes a tensor outside of it");
+    if (!level)
+      fail(ErrorKind::Runtime, c.p.name, "_: a dual tensor of a level that has ended changes a tensor outside of it");
     if (requires_grad(target.get())) layers.check_in_place(c.p, target);
     adopt(target, *level);
   }
@@ -301,8 +306,8 @@ void run_dual(LevelCall& c) {
         continue;
       }
       if (!can_cast(results[r].dtype(), c.results[r].dtype()))
-        fail(ErrorKind::Runtime, "result type ", python_name_of(results[r].dtype()), " can't be cast to the desired output type ",
-             python_name_of(c.results[r].dtype()));
+        fail(ErrorKind::Runtime, "result type ", python_name_of(results[r].dtype()),
+             " can't be cast to the desired output type ", python_name_of(c.results[r].dtype()));
       if (!equal(results[r].sizes(), c.results[r].sizes())) resize_(c.results[r], results[r].sizes());
       ops::copy_(c.results[r], results[r]);
     }

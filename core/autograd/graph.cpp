@@ -19,8 +19,10 @@ struct Geometry {
 
 Geometry geometry_in(const Tensor& view, const Tensor& base) {
   if (view.dtype() != base.dtype())
-    fail(ErrorKind::NotImplemented, "in-place changes of a view that has another element type than its base are not supported "
-         "in autograd\nview: ", describe(view), "; base: ", describe(base));
+    fail(ErrorKind::NotImplemented,
+         "in-place changes of a view that has another element type than its base are not supported "
+         "in autograd\nview: ",
+         describe(view), "; base: ", describe(base));
   return {Dims(view.sizes()), Dims(view.strides()), view.offset() - base.offset()};
 }
 
@@ -71,8 +73,10 @@ struct SliceUpdate final : Node {
     Tensor region = ops::as_strided(whole, g.sizes, g.strides, g.offset);
     std::vector<Tensor> inner{ops::clone(region)}, inner_out(change->edges().size());
     change->apply(inner, inner_out, create_graph);
-    if (inner_out[0]) ops::copy_(region, inner_out[0]);
-    else ops::fill_(region, 0);
+    if (inner_out[0])
+      ops::copy_(region, inner_out[0]);
+    else
+      ops::fill_(region, 0);
     out[0] = whole;
     for (size_t i = 1; i < inner_out.size(); i++) out[i] = std::move(inner_out[i]);
   }
@@ -90,9 +94,7 @@ void regenerate(const Tensor& view) {
   view->view_version = version(view.get());
 }
 
-bool stale(TensorBody* t) {
-  return t->is_view && t->base && t->view_version != version(t) && t->base->requires_grad;
-}
+bool stale(TensorBody* t) { return t->is_view && t->base && t->view_version != version(t) && t->base->requires_grad; }
 
 bool wants_grad(const Primitive& p, const Value* args) {
   for (int i = 0; i < p.param_count; i++) {
@@ -113,7 +115,9 @@ void record(Call& c) {
 
 void check_in_place(const Primitive& p, const Tensor& t) {
   if (t->inference && !thread_state().inference)
-    fail(ErrorKind::Runtime, "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor before doing inplace update.");
+    fail(ErrorKind::Runtime,
+         "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal "
+         "tensor before doing inplace update.");
   if (!thread_state().grad_enabled) return;
   if (requires_grad(t.get()) && is_leaf(t.get()))
     fail(ErrorKind::Runtime, "a leaf Variable that requires grad is being used in an in-place operation.\n", p.name,
@@ -185,13 +189,15 @@ Edge edge_of(const Tensor& t) {
 }
 
 bool requires_grad(TensorBody* t) {
-  if (t->keys) [[unlikely]] t = history_of(t);
+  if (t->keys) [[unlikely]]
+    t = history_of(t);
   if (stale(t)) regenerate(Tensor::share(t));
   return t->requires_grad;
 }
 
 bool is_leaf(TensorBody* t) {
-  if (t->keys) [[unlikely]] t = history_of(t);
+  if (t->keys) [[unlikely]]
+    t = history_of(t);
   return !t->grad_fn;
 }
 
@@ -239,8 +245,7 @@ Tensor detached(const Tensor& t) {
 }
 
 void detach_(const Tensor& t) {
-  if (t->is_view)
-    fail(ErrorKind::Runtime, "Can't detach views in-place. Use detach() instead.");
+  if (t->is_view) fail(ErrorKind::Runtime, "Can't detach views in-place. Use detach() instead.");
   if (Node* old = std::exchange(t->grad_fn, nullptr)) old->release();
   t->requires_grad = false;
 }

@@ -17,7 +17,9 @@ std::vector<Level>& stack() {
   return levels;
 }
 
-uint8_t key_of(LevelKind kind) { return kind == LevelKind::Tracked ? kTracked : kind == LevelKind::Dual ? kDual : kBatched; }
+uint8_t key_of(LevelKind kind) {
+  return kind == LevelKind::Tracked ? kTracked : kind == LevelKind::Dual ? kDual : kBatched;
+}
 
 // While levels are open every call is looked at: for random rows, and for views of tensors that were adopted.
 void announce() {
@@ -129,7 +131,9 @@ Level* find_level(int64_t id) {
 }
 
 // ---- wrapping ----
-Tensor wrap_tracked(const Tensor& inner, int64_t level) { return wrap(inner, inner.sizes(), inner.strides(), LevelKind::Tracked, level); }
+Tensor wrap_tracked(const Tensor& inner, int64_t level) {
+  return wrap(inner, inner.sizes(), inner.strides(), LevelKind::Tracked, level);
+}
 
 Tensor wrap_dual(const Tensor& primal, const Tensor& tangent, int64_t level) {
   Tensor t = wrap(primal, primal.sizes(), primal.strides(), LevelKind::Dual, level);
@@ -197,7 +201,9 @@ void run_tracked(LevelCall& c) {
   bool recording = state.grad_enabled && p.differentiable, wanted = false;
   each_operand(p, c.args, [&](TensorBody* t) { wanted |= at_level(t, c.level) && requires_grad(t); });
   if (c.out && wanted && recording)
-    fail(ErrorKind::Runtime, p.name, "(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.");
+    fail(ErrorKind::Runtime, p.name,
+         "(): functions with out=... arguments don't support automatic differentiation, but one of the arguments "
+         "requires grad.");
   bool record = recording && wanted;
   auto unwrap = [&](TensorBody* t) { return below(sharing(t), c.level); };
   auto run_below = [&](Value* args, Tensor* results) {
@@ -211,7 +217,8 @@ void run_tracked(LevelCall& c) {
   if (c.in_place) {
     Tensor target = c.args[0].as_tensor();
     if (!at_level(target.get(), c.level) && record) {
-      if (!level) fail(ErrorKind::Runtime, p.name, "_: a tensor of a func.grad that has ended changes a tensor outside of it");
+      if (!level)
+        fail(ErrorKind::Runtime, p.name, "_: a tensor of a func.grad that has ended changes a tensor outside of it");
       layers.check_in_place(p, target);
       adopt(target, *level);
     }
@@ -248,7 +255,8 @@ void run_tracked(LevelCall& c) {
   Exchanged lifted(p, c.args, lift);
   Call recorded{p, lifted.values};
   for (int i = 0; i < p.result_count; i++)
-    recorded.results[i] = view || is_differentiable(results[i].dtype()) ? wrap_tracked(results[i], c.level) : results[i];
+    recorded.results[i] =
+        view || is_differentiable(results[i].dtype()) ? wrap_tracked(results[i], c.level) : results[i];
   if (view) layers.mark_view(recorded.results[0], c.args[0].peek());
   if (record) layers.record(recorded);
   for (int i = 0; i < p.result_count; i++) c.results[i] = std::move(recorded.results[i]);

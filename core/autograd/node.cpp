@@ -22,13 +22,17 @@ Edge Edge::to_leaf(TensorBody* t) {
   return e;
 }
 Edge::Edge(const Edge& o) : bits_(o.bits_), index_(o.index_) {
-  if (Node* n = node()) n->retain();
-  else if (TensorBody* t = leaf()) t->retain();
+  if (Node* n = node())
+    n->retain();
+  else if (TensorBody* t = leaf())
+    t->retain();
 }
 Edge::~Edge() {
   if (!bits_) return;
-  if (Node* n = node()) n->release();
-  else leaf()->release();
+  if (Node* n = node())
+    n->release();
+  else
+    leaf()->release();
 }
 
 // ---- nodes ----
@@ -63,24 +67,22 @@ void Node::free_later(Node* n) {
 namespace {
 
 // Calls f(parameter, tensor or null) for every tensor argument, entries of lists one by one: the order of edges.
-template <class F>
-void each_tensor(const Primitive& p, const Value* args, F&& f) {
+template <class F> void each_tensor(const Primitive& p, const Value* args, F&& f) {
   for (int i = 0; i < p.param_count; i++) {
     ParamType type = p.params[i].type;
-    if (type == ParamType::Tensor) f(i, args[i].is_tensor() ? args[i].tensor : nullptr);
+    if (type == ParamType::Tensor)
+      f(i, args[i].is_tensor() ? args[i].tensor : nullptr);
     else if (type == ParamType::Tensors)
       for (TensorBody* t : args[i].as_tensors()) f(i, t);
   }
 }
 
-template <class T>
-T* carve(char*& at, size_t count) {
+template <class T> T* carve(char*& at, size_t count) {
   T* here = reinterpret_cast<T*>(at);
   at += (count * sizeof(T) + 7) / 8 * 8;
   return here;
 }
-template <class T>
-size_t room(size_t count) { return (count * sizeof(T) + 7) / 8 * 8; }
+template <class T> size_t room(size_t count) { return (count * sizeof(T) + 7) / 8 * 8; }
 
 }  // namespace
 
@@ -118,7 +120,10 @@ bool needs_composition(const Primitive& p, const Value* args, const Tensor* resu
 }  // namespace
 
 [[noreturn, gnu::cold]] static void refuse_inference(const Primitive& p, const Value& v) {
-  fail(ErrorKind::Runtime, "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it in autograd.\n",
+  fail(ErrorKind::Runtime,
+       "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
+       "computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it "
+       "in autograd.\n",
        p.name, ": expected tensors made outside of inference_mode; got ", describe(v));
 }
 
@@ -143,8 +148,8 @@ NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
   for (int r = 0; r < p.result_count; r++) tensors[edges + r] = c.results[r].get();
   for (size_t k = 0; k < entries; k++) dims += tensors[k] ? tensors[k]->dim : 0;
 
-  size_t bytes = room<PrimitiveNode>(1) + room<Edge>(edges) + room<OwnedValue>(p.param_count) + room<uint32_t>(entries) +
-                 room<Shape>(entries) + room<int64_t>(dims);
+  size_t bytes = room<PrimitiveNode>(1) + room<Edge>(edges) + room<OwnedValue>(p.param_count) +
+                 room<uint32_t>(entries) + room<Shape>(entries) + room<int64_t>(dims);
   char* block = static_cast<char*>(allocate(bytes));
   char* at = block + room<PrimitiveNode>(1);
   auto* n = new (block) PrimitiveNode(p);
@@ -153,7 +158,8 @@ NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
   n->result_count = p.result_count;
   if (p.second_name) {
     const Value& by = c.args[p.second_by];
-    n->second_ = by.kind == Kind::Tensor || (by.kind == Kind::Ints && !by.as_ints().empty()) || (by.kind == Kind::Int && p.cls != Class::Elementwise);
+    n->second_ = by.kind == Kind::Tensor || (by.kind == Kind::Ints && !by.as_ints().empty()) ||
+                 (by.kind == Kind::Int && p.cls != Class::Elementwise);
   }
   n->edges_ = carve<Edge>(at, edges);
   n->args_ = carve<OwnedValue>(at, p.param_count);
@@ -168,7 +174,8 @@ NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
       new (&n->args_[i]) OwnedValue;
       continue;
     }
-    if (v.kind == Kind::Tensor && v.tensor->inference) [[unlikely]] refuse_inference(p, v);
+    if (v.kind == Kind::Tensor && v.tensor->inference) [[unlikely]]
+      refuse_inference(p, v);
     new (&n->args_[i]) OwnedValue(overwritten && i == 0 ? *overwritten : v);
   }
 
@@ -193,7 +200,8 @@ NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
   if (overwritten && overwritten->is_tensor()) n->versions_[0] = version(overwritten->tensor);
   for (int r = 0; r < p.result_count; r++)
     if (p.saves_results >> r & 1) n->results_[r] = detached(c.results[r]);
-  if (saved_hooks) [[unlikely]] n->pack_saved();
+  if (saved_hooks) [[unlikely]]
+    n->pack_saved();
   return result;
 }
 
@@ -296,7 +304,8 @@ void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, 
          "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
          "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
          "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access "
-         "saved tensors after calling backward.\n", p.name, ": its node has released what it saved");
+         "saved tensors after calling backward.\n",
+         p.name, ": its node has released what it saved");
   Value args[kMaxParams];
   Ints shapes[kMaxParams];
   DType dtypes[kMaxParams];
@@ -315,8 +324,7 @@ void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, 
       size_t first = k, count = args[i].count;
       if (args[i].kind != Kind::Tensors) {  // values were not saved: as many edges as are left for this parameter
         size_t after = 0;
-        for (int j = i + 1; j < p.param_count; j++)
-          after += p.params[j].type == ParamType::Tensor;
+        for (int j = i + 1; j < p.param_count; j++) after += p.params[j].type == ParamType::Tensor;
         count = edge_count_ - k - after;
       }
       k += count;
@@ -354,15 +362,15 @@ void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, 
   std::vector<Ints> list_shapes(list_grads.size());
   if (list_param >= 0) {
     size_t first = 0;
-    for (int i = 0; i < list_param; i++)
-      first += p.params[i].type == ParamType::Tensor;
+    for (int i = 0; i < list_param; i++) first += p.params[i].type == ParamType::Tensor;
     for (size_t e = 0; e < list_grads.size(); e++) {
       Shape s = shapes_[first + e];
       list_shapes[e] = Ints(dims_ + s.at, s.rank);
     }
   }
   std::vector<Tensor> unpacked;
-  if (extra && !extra->packed.empty()) [[unlikely]] unpack_saved(args, results, unpacked, create_graph);
+  if (extra && !extra->packed.empty()) [[unlikely]]
+    unpack_saved(args, results, unpacked, create_graph);
   for (int r = 0; r < p.result_count; r++) {
     composed |= grads[size_t(r)] && grads[size_t(r)]->keys;
     if (!results_[r]) continue;
@@ -375,14 +383,17 @@ void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, 
   // In the graph of a func.grad, wrappers that hold plain tensors need no composition unless those are recorded.
   if (composed && !create_graph && backward_level()) composed = needs_composition(p, args, results, grads);
   Backward b{p, args, results, grads.data(), needs, arg_grads, list_grads, shapes, dtypes, list_shapes, composed};
-  if (p.fused_vjp && !composed) p.fused_vjp(b);
-  else run_vjp(b);
+  if (p.fused_vjp && !composed)
+    p.fused_vjp(b);
+  else
+    run_vjp(b);
   k = 0;
   for (int i = 0; i < p.param_count; i++) {
     ParamType type = p.params[i].type;
     if (type == ParamType::Tensors)
       for (Tensor& g : list_grads) out[k++] = std::move(g);
-    else if (type == ParamType::Tensor) out[k++] = std::move(arg_grads[i]);
+    else if (type == ParamType::Tensor)
+      out[k++] = std::move(arg_grads[i]);
   }
 }
 

@@ -47,7 +47,7 @@ const std::shared_ptr<SavedHooks>* active_saved_hooks();
 
 // What hangs on few nodes: hooks on its results' cotangents, hooks on the node itself, the anomaly trace.
 struct NodeExtra {
-  std::vector<GradHooks> results;                    // by result index
+  std::vector<GradHooks> results;  // by result index
   struct NodeHook {
     virtual ~NodeHook() = default;
     virtual void before(std::vector<Tensor>& grads) {}
@@ -56,12 +56,12 @@ struct NodeExtra {
     int64_t id = 0;
   };
   std::vector<std::shared_ptr<NodeHook>> hooks;
-  std::shared_ptr<void> trace;                       // Python's stack at the time of the forward call
+  std::shared_ptr<void> trace;  // Python's stack at the time of the forward call
   struct Packed {
-    int place;                                       // parameter, or kMaxParams + result
+    int place;  // parameter, or kMaxParams + result
     std::shared_ptr<SavedHooks> hooks;
     std::shared_ptr<void> value;
-    Edge edge;                                       // the saved tensor's history
+    Edge edge;  // the saved tensor's history
   };
   std::vector<Packed> packed;
 };
@@ -70,20 +70,20 @@ struct Node {
   std::atomic<uint32_t> refs{1};
   uint32_t result_count = 1;
   union {
-    uint64_t sequence;                               // its age: later nodes have larger ones
-    Node* next_to_free;                              // once nobody holds it
+    uint64_t sequence;   // its age: later nodes have larger ones
+    Node* next_to_free;  // once nobody holds it
   };
   NodeExtra* extra = nullptr;
-  void* python = nullptr;                            // the Python object that shows this node, if any (borrowed)
+  void* python = nullptr;  // the Python object that shows this node, if any (borrowed)
 
   Node();
   virtual ~Node();
   virtual void dispose() { delete this; }
-  virtual const char* name() const = 0;              // "MulBackward0"
+  virtual const char* name() const = 0;  // "MulBackward0"
   // grads: one per result (null: zero). Gives one cotangent per edge (null: none).
   virtual void apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, bool create_graph) = 0;
   virtual std::span<Edge> edges() = 0;
-  virtual Node* part() { return nullptr; }           // a node that this one owns and runs itself
+  virtual Node* part() { return nullptr; }  // a node that this one owns and runs itself
   virtual void release_saved() {}
   virtual void visit_python(void (*visit)(void* object, void* context), void* context) {}
   virtual void visit_saved(void (*visit)(TensorBody*, void* context), void* context) {}
@@ -92,10 +92,11 @@ struct Node {
 
   void retain() { refs.fetch_add(1, std::memory_order_relaxed); }
   void release() {
-    if (refs.load(std::memory_order_acquire) == 1 || refs.fetch_sub(1, std::memory_order_acq_rel) == 1) free_later(this);
+    if (refs.load(std::memory_order_acquire) == 1 || refs.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      free_later(this);
   }
   NodeExtra& more() { return extra ? *extra : *(extra = new NodeExtra); }
-  static void free_later(Node* n);                   // frees iteratively: chains may be millions long
+  static void free_later(Node* n);  // frees iteratively: chains may be millions long
 };
 using NodeRef = Ref<Node>;
 
@@ -113,10 +114,10 @@ class PrimitiveNode final : public Node {
   const Primitive& primitive() const { return primitive_; }
 
  private:
-  struct Shape {                         // of the tensor behind an edge, or of a result
+  struct Shape {  // of the tensor behind an edge, or of a result
     DType dtype;
     uint8_t rank;
-    uint32_t at;                         // into dims_
+    uint32_t at;  // into dims_
   };
   explicit PrimitiveNode(const Primitive& p) : primitive_(p) {}
   ~PrimitiveNode() override;
@@ -131,22 +132,22 @@ class PrimitiveNode final : public Node {
   size_t block_bytes_ = 0;
   uint32_t edge_count_ = 0;
   bool released_ = false;
-  bool second_ = false;                  // the row's second name is this node's
+  bool second_ = false;  // the row's second name is this node's
   Edge* edges_ = nullptr;
   OwnedValue* args_ = nullptr;
-  uint32_t* versions_ = nullptr;         // of every entry that has an edge, then of the results
+  uint32_t* versions_ = nullptr;  // of every entry that has an edge, then of the results
   Shape* shapes_ = nullptr;
   int64_t* dims_ = nullptr;
-  Tensor results_[kMaxResults];          // detached: a saved result may not own this node
+  Tensor results_[kMaxResults];  // detached: a saved result may not own this node
 };
 
 // ---- the graph around a tensor ----
-Edge edge_of(const Tensor& t);                       // regenerates the grad_fn of a view whose base was changed in place
+Edge edge_of(const Tensor& t);  // regenerates the grad_fn of a view whose base was changed in place
 bool requires_grad(TensorBody* t);
 void set_history(const Tensor& t, NodeRef node, uint32_t index);
 Tensor continued(const Tensor& t, const Edge& edge);  // the same memory with the history that the edge leads to
 void detach_(const Tensor& t);
-Tensor detached(const Tensor& t);                    // shares storage and version, no history
+Tensor detached(const Tensor& t);  // shares storage and version, no history
 void mark_view(const Tensor& view, const Tensor& of);
 bool is_leaf(TensorBody* t);
 
@@ -158,15 +159,15 @@ void retain_grad(const Tensor& t);
 // ---- running ----
 struct BackwardOptions {
   bool retain_graph = false, create_graph = false;
-  bool accumulate = true;                            // into leaves' .grad, when no inputs are named
-  int64_t level = 0;                                 // of func.grad: its graph is walked with the tensors below it
+  bool accumulate = true;  // into leaves' .grad, when no inputs are named
+  int64_t level = 0;       // of func.grad: its graph is walked with the tensors below it
 };
 // Cotangents of `inputs` (null where unreached), or into .grad of all leaves when inputs is empty and accumulate is set.
-std::vector<Tensor> run_backward(std::span<const Tensor> roots, std::vector<Tensor> grads, std::span<const Tensor> inputs,
-                                 BackwardOptions options);
+std::vector<Tensor> run_backward(std::span<const Tensor> roots, std::vector<Tensor> grads,
+                                 std::span<const Tensor> inputs, BackwardOptions options);
 void queue_callback(std::shared_ptr<void> keep, void (*f)(void*));  // runs when the current backward ends
 
-struct AnomalyHooks {                                // set by the binding
+struct AnomalyHooks {  // set by the binding
   std::shared_ptr<void> (*capture)() = nullptr;
   void (*report)(Node*) = nullptr;
 };

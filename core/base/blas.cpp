@@ -52,8 +52,11 @@ void* blas_symbol(const char* name) { return find(library().handle, std::string(
 
 bool blas_gemm(DType dtype, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const void* alpha,
                const void* a, int64_t lda, const void* b, int64_t ldb, const void* beta, void* c, int64_t ldc) {
-  const int slot = dtype == DType::Float32 ? 0 : dtype == DType::Float64 ? 1 : dtype == DType::Complex64 ? 2
-                   : dtype == DType::Complex128 ? 3 : -1;
+  const int slot = dtype == DType::Float32      ? 0
+                   : dtype == DType::Float64    ? 1
+                   : dtype == DType::Complex64  ? 2
+                   : dtype == DType::Complex128 ? 3
+                                                : -1;
   if (slot < 0 || !library().product[slot]) return false;
   for (int64_t extent : {m, n, k, lda, ldb, ldc})
     if (extent > INT_MAX) return false;
@@ -62,12 +65,15 @@ bool blas_gemm(DType dtype, bool transpose_a, bool transpose_b, int64_t m, int64
   auto call = [&](auto scalar_alpha, auto scalar_beta) {
     using S = decltype(scalar_alpha);
     using F = void (*)(int, int, int, int, int, int, S, const void*, int, const void*, int, S, void*, int);
-    reinterpret_cast<F>(library().product[slot])(row_major, ta, tb, int(m), int(n), int(k), scalar_alpha, a, int(lda), b,
-                                                 int(ldb), scalar_beta, c, int(ldc));
+    reinterpret_cast<F>(library().product[slot])(row_major, ta, tb, int(m), int(n), int(k), scalar_alpha, a, int(lda),
+                                                 b, int(ldb), scalar_beta, c, int(ldc));
   };
-  if (slot == 0) call(*static_cast<const float*>(alpha), *static_cast<const float*>(beta));
-  else if (slot == 1) call(*static_cast<const double*>(alpha), *static_cast<const double*>(beta));
-  else call(alpha, beta);
+  if (slot == 0)
+    call(*static_cast<const float*>(alpha), *static_cast<const float*>(beta));
+  else if (slot == 1)
+    call(*static_cast<const double*>(alpha), *static_cast<const double*>(beta));
+  else
+    call(alpha, beta);
   return true;
 }
 

@@ -13,8 +13,7 @@ std::string blas_core();               // "SkylakeX": the kernel set it chose fo
 
 // The address of a Fortran symbol by its plain name, without trailing underscore: "dgesv", "zheevd". Null if absent.
 void* blas_symbol(const char* name);
-template <class Function>
-Function lapack(const char* name) { return reinterpret_cast<Function>(blas_symbol(name)); }
+template <class Function> Function lapack(const char* name) { return reinterpret_cast<Function>(blas_symbol(name)); }
 
 // Row-major C (m x n) = alpha * op(A) @ op(B) + beta * C with leading dimensions, in Float32, Float64, Complex64 or
 // Complex128; alpha and beta point at one element of the dtype. False if the library is absent or an extent too big.

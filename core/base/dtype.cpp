@@ -11,14 +11,17 @@ const char* name_of(DType t) {
 }
 
 const char* python_name_of(DType t) {
-  static constexpr const char* names[kDTypes] = {"Bool", "Byte", "Char", "Short", "Int", "Long",
-                                                 "Half", "BFloat16", "Float", "Double", "ComplexFloat", "ComplexDouble"};
+  static constexpr const char* names[kDTypes] = {"Bool",  "Byte",   "Char",         "Short",
+                                                 "Int",   "Long",   "Half",         "BFloat16",
+                                                 "Float", "Double", "ComplexFloat", "ComplexDouble"};
   return names[int(t)];
 }
 
 const char* cpp_name_of(DType t) {
-  static constexpr const char* names[kDTypes] = {"bool", "unsigned char", "signed char", "short", "int", "int64_t",
-                                                 "c10::Half", "c10::BFloat16", "float", "double", "c10::complex<float>", "c10::complex<double>"};
+  static constexpr const char* names[kDTypes] = {
+      "bool",  "unsigned char", "signed char",         "short",
+      "int",   "int64_t",       "c10::Half",           "c10::BFloat16",
+      "float", "double",        "c10::complex<float>", "c10::complex<double>"};
   return names[int(t)];
 }
 

@@ -9,7 +9,18 @@
 namespace flambeau {
 
 enum class DType : uint8_t {
-  Bool, UInt8, Int8, Int16, Int32, Int64, Float16, BFloat16, Float32, Float64, Complex64, Complex128,
+  Bool,
+  UInt8,
+  Int8,
+  Int16,
+  Int32,
+  Int64,
+  Float16,
+  BFloat16,
+  Float32,
+  Float64,
+  Complex64,
+  Complex128,
 };
 inline constexpr int kDTypes = 12;
 
@@ -22,10 +33,7 @@ struct BFloat16 {
 };
 
 // A plain pair rather than std::complex: kernel files may not leave weak template symbols behind (see kernels/cpu/isa.h).
-template <class T>
-struct Complex {
-  T re, im;
-};
+template <class T> struct Complex { T re, im; };
 using Complex64 = Complex<float>;
 using Complex128 = Complex<double>;
 
@@ -79,10 +87,19 @@ FLAMBEAU_INLINE Half to_half(float x) {  // rounds to nearest even
 
 // type -> enumerator
 template <class T> struct DTypeOf;
-#define FLAMBEAU_EACH_DTYPE(X)                                                                                   \
-  X(bool, Bool) X(uint8_t, UInt8) X(int8_t, Int8) X(int16_t, Int16) X(int32_t, Int32) X(int64_t, Int64)          \
-  X(::flambeau::Half, Float16) X(::flambeau::BFloat16, BFloat16) X(float, Float32) X(double, Float64)            \
-  X(::flambeau::Complex64, Complex64) X(::flambeau::Complex128, Complex128)
+#define FLAMBEAU_EACH_DTYPE(X)        \
+  X(bool, Bool)                       \
+  X(uint8_t, UInt8)                   \
+  X(int8_t, Int8)                     \
+  X(int16_t, Int16)                   \
+  X(int32_t, Int32)                   \
+  X(int64_t, Int64)                   \
+  X(::flambeau::Half, Float16)        \
+  X(::flambeau::BFloat16, BFloat16)   \
+  X(float, Float32)                   \
+  X(double, Float64)                  \
+  X(::flambeau::Complex64, Complex64) \
+  X(::flambeau::Complex128, Complex128)
 #define FLAMBEAU_DTYPE_OF(type, name) \
   template <> struct DTypeOf<type> { static constexpr DType value = DType::name; };
 FLAMBEAU_EACH_DTYPE(FLAMBEAU_DTYPE_OF)
@@ -111,8 +128,7 @@ const char* python_name_of(DType t);  // "Float": what PyTorch's messages call i
 const char* cpp_name_of(DType t);     // "double": what its messages about products call it
 
 // Calls f.template operator()<T>() with the C++ type behind t.
-template <class F>
-FLAMBEAU_INLINE auto visit_dtype(DType t, F&& f) {
+template <class F> FLAMBEAU_INLINE auto visit_dtype(DType t, F&& f) {
   switch (t) {
 #define FLAMBEAU_CASE(type, name) \
   case DType::name: return f.template operator()<type>();

@@ -63,8 +63,7 @@ void wake(std::atomic<uint32_t>& word, int count) {
 }
 
 // True as soon as `ready()` is, false when the spinning time is over.
-template <class Ready>
-bool spin_until(Ready&& ready) {
+template <class Ready> bool spin_until(Ready&& ready) {
   for (int i = 0; i < 64; i++) {
     if (ready()) return true;
     pause_cpu();

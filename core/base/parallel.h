@@ -6,9 +6,9 @@
 
 namespace flambeau {
 
-int num_threads();               // 1 .. the number of cores that the process may use, unless set
+int num_threads();  // 1 .. the number of cores that the process may use, unless set
 void set_num_threads(int count);
-int thread_index();              // 0 in the calling thread of a parallel region, 1.. in its workers
+int thread_index();  // 0 in the calling thread of a parallel region, 1.. in its workers
 bool in_parallel();
 
 // Calls body(context, chunk) once for each chunk in 0..chunks-1, on the pool and the calling thread, and returns when
@@ -32,8 +32,7 @@ class OuterLock {
 };
 
 // f(begin, end) over pieces of [0, n), each of `grain` elements (the last may be shorter). One piece runs inline.
-template <class F>
-void parallel_for(int64_t n, int64_t grain, F&& f) {
+template <class F> void parallel_for(int64_t n, int64_t grain, F&& f) {
   if (n <= 0) return;
   if (grain < 1) grain = 1;
   if (n <= grain) return void(f(int64_t(0), n));
@@ -41,11 +40,13 @@ void parallel_for(int64_t n, int64_t grain, F&& f) {
     std::remove_reference_t<F>* f;
     int64_t n, grain;
   } context{&f, n, grain};
-  run_chunks((n + grain - 1) / grain, [](void* p, int64_t chunk) {
-    auto& c = *static_cast<Context*>(p);
-    int64_t begin = chunk * c.grain, end = begin + c.grain < c.n ? begin + c.grain : c.n;
-    (*c.f)(begin, end);
-  }, &context);
+  run_chunks((n + grain - 1) / grain,
+             [](void* p, int64_t chunk) {
+               auto& c = *static_cast<Context*>(p);
+               int64_t begin = chunk * c.grain, end = begin + c.grain < c.n ? begin + c.grain : c.n;
+               (*c.f)(begin, end);
+             },
+             &context);
 }
 
 }  // namespace flambeau

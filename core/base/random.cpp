@@ -24,13 +24,9 @@ uint32_t twist(uint32_t high, uint32_t low) {
 constexpr size_t kSeedAt = 0, kLeftAt = 8, kSeededAt = 12, kNextAt = 16, kWordsAt = 24;
 constexpr size_t kNormalAt = kWordsAt + 8 * Mt19937::kWords + 8, kHasNormalAt = kNormalAt + 16;
 
-template <class T>
-void put(unsigned char* bytes, size_t at, T value) {
-  std::memcpy(bytes + at, &value, sizeof value);
-}
+template <class T> void put(unsigned char* bytes, size_t at, T value) { std::memcpy(bytes + at, &value, sizeof value); }
 
-template <class T>
-T get(const unsigned char* bytes, size_t at) {
+template <class T> T get(const unsigned char* bytes, size_t at) {
   T value;
   std::memcpy(&value, bytes + at, sizeof value);
   return value;

@@ -60,7 +60,9 @@ bool mentions(const std::string& text, std::string_view name) {
   auto in_word = [](char ch) { return std::isalnum(static_cast<unsigned char>(ch)) || ch == '_'; };
   for (size_t at = text.find(name); at != std::string::npos; at = text.find(name, at + 1)) {
     size_t end = at + name.size();
-    if ((at == 0 || !in_word(text[at - 1])) && (end == text.size() || !in_word(text[end]) || (text[end] == '_' && (end + 1 == text.size() || !in_word(text[end + 1])))))
+    if ((at == 0 || !in_word(text[at - 1])) &&
+        (end == text.size() || !in_word(text[end]) ||
+         (text[end] == '_' && (end + 1 == text.size() || !in_word(text[end + 1])))))
       return true;
   }
   return false;
@@ -112,7 +114,8 @@ Tensor& result(Call& c, int i, Ints sizes, DType dtype) {
   for (int i = 0; i < c.primitive.result_count; i++) {
     Tensor& r = c.results[i];
     bool ours = bool(r);
-    for (int a = 0; a < c.primitive.param_count; a++) ours = ours && !(c.args[a].is_tensor() && c.args[a].tensor == r.get());
+    for (int a = 0; a < c.primitive.param_count; a++)
+      ours = ours && !(c.args[a].is_tensor() && c.args[a].tensor == r.get());
     if (ours) r->inference = true;
   }
 }
@@ -129,8 +132,10 @@ void call(const Primitive& p, Value* args, Tensor* results) {
   if (uint8_t keys = (seen.keys | state.keys) & ~state.excluded) [[unlikely]]
     return layers.transform(keys, p, args, results, false, false);
   run(c);
-  if (p.cls == Class::View) layers.mark_view(c.results[0], c.tensor(0));
-  else if (state.inference) [[unlikely]] mark_inference(c);
+  if (p.cls == Class::View)
+    layers.mark_view(c.results[0], c.tensor(0));
+  else if (state.inference) [[unlikely]]
+    mark_inference(c);
   if (seen.grad && state.grad_enabled && p.differentiable) layers.record(c);
   for (int i = 0; i < p.result_count; i++) results[i] = std::move(c.results[i]);
 }
@@ -144,7 +149,9 @@ void call_out(const Primitive& p, Value* args, Tensor* out) {
   if (uint8_t keys = (seen.keys | state.keys) & ~state.excluded) [[unlikely]]
     return layers.transform(keys, p, args, out, false, true);
   if (wants_grad && state.grad_enabled && p.differentiable)
-    fail(ErrorKind::Runtime, p.name, "(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.");
+    fail(ErrorKind::Runtime, p.name,
+         "(): functions with out=... arguments don't support automatic differentiation, but one of the arguments "
+         "requires grad.");
   Call c{p, args};
   Tensor stash[kMaxResults];
   c.stash = stash;
@@ -153,8 +160,10 @@ void call_out(const Primitive& p, Value* args, Tensor* out) {
   run(c);
   fill_given(c, out, p.result_count);
   for (int i = 0; i < p.result_count; i++) {
-    if (out[i]) bump_version(out[i].get());
-    else out[i] = std::move(c.results[i]);
+    if (out[i])
+      bump_version(out[i].get());
+    else
+      out[i] = std::move(c.results[i]);
   }
 }
 

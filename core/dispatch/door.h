@@ -6,8 +6,8 @@ namespace flambeau {
 
 // Per-thread modes. One word of keys is tested per call; zero means that no layer is active.
 struct ThreadState {
-  uint8_t keys = 0;          // layers active whatever the operands
-  uint8_t excluded = 0;      // layers switched off (inside their own rules)
+  uint8_t keys = 0;      // layers active whatever the operands
+  uint8_t excluded = 0;  // layers switched off (inside their own rules)
   bool grad_enabled = true;
   bool inference = false;
   bool anomaly = false;
@@ -26,7 +26,7 @@ void call_out(const Primitive& p, Value* args, Tensor* out);
 // What upper floors hang into the door.
 struct Layers {
   bool (*any_requires_grad)(const Primitive&, const Value* args) = nullptr;
-  void (*record)(Call&) = nullptr;                                  // autograd: make the node if any argument wants it
+  void (*record)(Call&) = nullptr;  // autograd: make the node if any argument wants it
   void (*mark_view)(const Tensor& view, const Tensor& of) = nullptr;
   void (*check_in_place)(const Primitive&, const Tensor&) = nullptr;
   void (*prepare_in_place)(Call&, OwnedValue& original) = nullptr;
@@ -52,7 +52,7 @@ Tensor& result(Call& call, int i, Ints sizes, DType dtype);
 DType default_dtype();
 void set_default_dtype(DType t);
 DType promote_types(DType a, DType b);
-DType result_type(std::span<const Value> operands);     // PyTorch's rules for tensors, 0-d tensors and numbers
+DType result_type(std::span<const Value> operands);  // PyTorch's rules for tensors, 0-d tensors and numbers
 bool can_cast(DType from, DType to);
 
 }  // namespace flambeau

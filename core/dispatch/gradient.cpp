@@ -19,8 +19,8 @@ Tensor reduced(const Backward& b, int param, Tensor cotangent) {
 
 void no_derivative(const Backward& b, int i) {
   const char* name = b.primitive.params[i].name;
-  fail(ErrorKind::NotImplemented, "the derivative for '", name, "' is not implemented\n", b.primitive.name, ": expected no gradient to be asked for by ",
-       name, "; got one that requires grad");
+  fail(ErrorKind::NotImplemented, "the derivative for '", name, "' is not implemented\n", b.primitive.name,
+       ": expected no gradient to be asked for by ", name, "; got one that requires grad");
 }
 
 }  // namespace flambeau

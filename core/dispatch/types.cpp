@@ -26,7 +26,8 @@ int combine(int higher, int lower) {
   if (lower == kNothing) return higher;
   DType h = DType(higher), l = DType(lower);
   if (is_complex(h)) return higher;
-  if (is_floating(h)) return is_complex(l) ? int(h == DType::Float16 || h == DType::BFloat16 ? DType::Complex64 : complex_of(h)) : higher;
+  if (is_floating(h))
+    return is_complex(l) ? int(h == DType::Float16 || h == DType::BFloat16 ? DType::Complex64 : complex_of(h)) : higher;
   if (is_bool(h) || is_floating(l) || is_complex(l)) return int(promote_types(h, l));
   return higher;
 }
@@ -47,8 +48,10 @@ DType number_type(const Value& v) {
 DType result_type(std::span<const Value> operands) {
   int ranked = kNothing, scalars = kNothing, numbers = kNothing;
   for (const Value& v : operands) {
-    if (v.is_tensor()) (v.tensor->dim ? ranked : scalars) = join(v.tensor->dim ? ranked : scalars, v.tensor->dtype);
-    else if (v.is_number()) numbers = join(numbers, number_type(v));
+    if (v.is_tensor())
+      (v.tensor->dim ? ranked : scalars) = join(v.tensor->dim ? ranked : scalars, v.tensor->dtype);
+    else if (v.is_number())
+      numbers = join(numbers, number_type(v));
   }
   int type = combine(ranked, combine(scalars, numbers));
   return type == kNothing ? default_dtype() : DType(type);

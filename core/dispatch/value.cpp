@@ -4,8 +4,7 @@
 
 namespace flambeau {
 
-template <class T>
-static T* copied(const T* from, size_t count) {
+template <class T> static T* copied(const T* from, size_t count) {
   auto* to = static_cast<T*>(allocate(count * sizeof(T)));
   if (count) std::memcpy(static_cast<void*>(to), from, count * sizeof(T));  // an empty list may have no address
   return to;
@@ -21,7 +20,8 @@ void OwnedValue::take() {
     case Kind::Text: value_.text = copied(v.text, v.count); break;
     case Kind::Tensors:
       value_.tensors = copied(v.tensors, v.count);
-      for (TensorBody* t : v.as_tensors()) if (t) t->retain();
+      for (TensorBody* t : v.as_tensors())
+        if (t) t->retain();
       break;
     default: break;
   }
@@ -36,7 +36,8 @@ void OwnedValue::reset() {
     case Kind::Doubles: deallocate(const_cast<double*>(v.doubles), v.count * sizeof(double)); break;
     case Kind::Text: deallocate(const_cast<char*>(v.text), v.count); break;
     case Kind::Tensors:
-      for (TensorBody* t : v.as_tensors()) if (t) t->release();
+      for (TensorBody* t : v.as_tensors())
+        if (t) t->release();
       deallocate(v.tensors, v.count * sizeof(TensorBody*));
       break;
     default: break;
@@ -59,7 +60,8 @@ std::string describe(const Value& v) {
     case Kind::Tensors: {
       std::string text = "[";
       for (TensorBody* t : v.as_tensors())
-        text += (text.size() > 1 ? ", " : "") + (t ? describe(reinterpret_cast<const Tensor&>(t)) : std::string("None"));
+        text +=
+            (text.size() > 1 ? ", " : "") + (t ? describe(reinterpret_cast<const Tensor&>(t)) : std::string("None"));
       return text + "]";
     }
   }

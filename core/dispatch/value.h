@@ -23,7 +23,7 @@ struct Value {
     const char* text;
     Generator* generator;
   };
-  uint32_t count = 0;      // of ints, doubles, tensors; length of text
+  uint32_t count = 0;  // of ints, doubles, tensors; length of text
   Kind kind = Kind::None;
 
   constexpr Value() : integer(0) {}
@@ -45,7 +45,9 @@ struct Value {
 
   bool none() const { return kind == Kind::None; }
   bool is_tensor() const { return kind == Kind::Tensor; }
-  bool is_number() const { return kind == Kind::Int || kind == Kind::Double || kind == Kind::Bool || kind == Kind::Complex; }
+  bool is_number() const {
+    return kind == Kind::Int || kind == Kind::Double || kind == Kind::Bool || kind == Kind::Complex;
+  }
 
   Tensor as_tensor() const { return Tensor::share(is_tensor() ? tensor : nullptr); }
   // A borrowed view of the tensor: no counting. Valid while the call runs.

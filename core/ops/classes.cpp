@@ -39,7 +39,8 @@ void check_weight(const Value& weight, int64_t classes, DType dtype, const char*
   if (weight.none()) return;
   const Tensor& w = weight.peek();
   if (w.dim() != 1 || w.numel() != classes)
-    fail(ErrorKind::Runtime, name, ": weight tensor should be defined either for all ", classes, " classes or no classes but got weight tensor of shape: ", text_of(w.sizes()));
+    fail(ErrorKind::Runtime, name, ": weight tensor should be defined either for all ", classes,
+         " classes or no classes but got weight tensor of shape: ", text_of(w.sizes()));
   if (w.dtype() != dtype)
     fail(ErrorKind::Runtime, "expected scalar type ", python_name_of(dtype), " but found ", python_name_of(w.dtype()));
 }
@@ -50,8 +51,8 @@ struct Loss {
   Tensor input, target, weight;
 };
 
-Loss loss_of(const char* name, const Value& input, const Value& target, const Value& weight, Ints shape, int64_t reduction,
-             int64_t ignore, double smoothing, DType dtype) {
+Loss loss_of(const char* name, const Value& input, const Value& target, const Value& weight, Ints shape,
+             int64_t reduction, int64_t ignore, double smoothing, DType dtype) {
   Loss l;
   if (!input.none()) l.input = computable(input.peek(), name);
   DType compute = is_half(dtype) ? DType::Float32 : dtype;
@@ -66,14 +67,17 @@ Loss loss_of(const char* name, const Value& input, const Value& target, const Va
   for (size_t i = 2; i < shape.size(); i++) l.c.inner *= shape[i];
   l.c.ignore_index = ignore;
   l.c.label_smoothing = smoothing;
-  l.c.reduction = reduction == 0 ? kernels::Reduction::None : reduction == 1 ? kernels::Reduction::Mean : kernels::Reduction::Sum;
+  l.c.reduction = reduction == 0   ? kernels::Reduction::None
+                  : reduction == 1 ? kernels::Reduction::Mean
+                                   : kernels::Reduction::Sum;
   return l;
 }
 
 void check_target(const Loss& l, int64_t bad, const char* name) {
   if (bad < 0) return;
-  fail(ErrorKind::Index, "Target ", l.c.target[bad], " is out of bounds.\n", name, ": expected class numbers from 0 to ",
-       l.c.classes - 1, " (or ignore_index ", l.c.ignore_index, "); got ", l.c.target[bad], " at position ", bad);
+  fail(ErrorKind::Index, "Target ", l.c.target[bad], " is out of bounds.\n", name,
+       ": expected class numbers from 0 to ", l.c.classes - 1, " (or ignore_index ", l.c.ignore_index, "); got ",
+       l.c.target[bad], " at position ", bad);
 }
 
 // The distributions that class numbers (smoothed, weighted) stand for, as a composition: shape (n, classes, ...), zeros
@@ -100,8 +104,9 @@ void log_softmax(Call& c) { along(c, kernel().log_softmax); }
 void class_cross_entropy(Call& c) {
   const Tensor &x = c.tensor(0), &target = c.tensor(1);
   if (x.dim() != 2 || target.dim() != 1 || x.size(0) != target.size(0))
-    fail(ErrorKind::Value, "Expected input batch_size (", x.dim() ? x.size(0) : 0, ") to match target batch_size (", target.numel(),
-         ").\ncross_entropy: expected scores (rows, classes) and class numbers (rows,); got ", describe(x), " and ", describe(target));
+    fail(ErrorKind::Value, "Expected input batch_size (", x.dim() ? x.size(0) : 0, ") to match target batch_size (",
+         target.numel(), ").\ncross_entropy: expected scores (rows, classes) and class numbers (rows,); got ",
+         describe(x), " and ", describe(target));
   check_weight(c.args[2], x.size(1), x.dtype(), "cross_entropy");
   Loss l = loss_of("cross_entropy", c.args[0], c.args[1], c.args[2], x.sizes(), c.args[3].as_int(), c.args[4].as_int(),
                    c.args[5].as_double(), x.dtype());
@@ -110,7 +115,8 @@ void class_cross_entropy(Call& c) {
   Tensor loss = empty(none ? Ints(x.sizes().first(1)) : Ints(), compute);
   c.results[1] = empty(x.sizes().first(1), compute);
   c.results[2] = empty(Ints(), compute);
-  check_target(l, kernel().cross_entropy[wide(l.input)](l.c, c.results[1].data(), loss.data(), c.results[2].data()), "cross_entropy");
+  check_target(l, kernel().cross_entropy[wide(l.input)](l.c, c.results[1].data(), loss.data(), c.results[2].data()),
+               "cross_entropy");
   c.results[0] = converted(loss, x.dtype());
 }
 
@@ -120,10 +126,12 @@ void class_nll(Call& c) {
   for (int i = 0; fits && i < target.dim(); i++) fits = target.size(i) == x.size(i ? i + 1 : 0);
   if (!fits)
     fail(ErrorKind::Value, "Expected input batch_size (", x.dim() ? x.size(0) : 0, ") to match target batch_size (",
-         target.dim() ? target.size(0) : 0, ").\nnll_loss: expected scores (n, classes, ...) and class numbers (n, ...); got ",
-         describe(x), " and ", describe(target));
+         target.dim() ? target.size(0) : 0,
+         ").\nnll_loss: expected scores (n, classes, ...) and class numbers (n, ...); got ", describe(x), " and ",
+         describe(target));
   check_weight(c.args[2], x.size(1), x.dtype(), "nll_loss");
-  Loss l = loss_of("nll_loss", c.args[0], c.args[1], c.args[2], x.sizes(), c.args[3].as_int(), c.args[4].as_int(), 0, x.dtype());
+  Loss l = loss_of("nll_loss", c.args[0], c.args[1], c.args[2], x.sizes(), c.args[3].as_int(), c.args[4].as_int(), 0,
+                   x.dtype());
   bool none = c.args[3].as_int() == 0;
   Tensor loss = empty(none ? target.sizes() : Ints(), l.input.dtype());
   c.results[1] = empty(Ints(), l.input.dtype());
@@ -137,14 +145,16 @@ void nll_loss_nd(Call& c) {
   if (is_floating(target.dtype()))
     fail(ErrorKind::Runtime, "expected scalar type Long but found ", python_name_of(target.dtype()));
   if (x.dim() != 1 && x.size(0) != target.size(0))
-    fail(ErrorKind::Value, "Expected input batch_size (", x.size(0), ") to match target batch_size (", target.size(0), ").\nnll_loss: got input ",
-         describe(x), " and target ", describe(target));
-  Tensor input = x.dim() == 1 ? ops::unsqueeze(x, 0) : x, classes = x.dim() == 1 ? ops::reshape(target, Dims{1}) : target;
+    fail(ErrorKind::Value, "Expected input batch_size (", x.size(0), ") to match target batch_size (", target.size(0),
+         ").\nnll_loss: got input ", describe(x), " and target ", describe(target));
+  Tensor input = x.dim() == 1 ? ops::unsqueeze(x, 0) : x,
+         classes = x.dim() == 1 ? ops::reshape(target, Dims{1}) : target;
   bool fits = classes.dim() == input.dim() - 1;
   for (int i = 1; fits && i < classes.dim(); i++) fits = classes.size(i) == input.size(i + 1);
   if (!fits)
-    fail(ErrorKind::Runtime, "size mismatch (got input: ", text_of(x.sizes()), ", target: ", text_of(target.sizes()), ")\nnll_loss: expected target ",
-         "of the input's shape without its class dimension; got ", describe(x), " and ", describe(target));
+    fail(ErrorKind::Runtime, "size mismatch (got input: ", text_of(x.sizes()), ", target: ", text_of(target.sizes()),
+         ")\nnll_loss: expected target ", "of the input's shape without its class dimension; got ", describe(x),
+         " and ", describe(target));
   Tensor loss = ops::class_nll(input, classes, c.args[2], c.args[3], c.args[4])[0];
   c.results[0] = x.dim() == 1 ? ops::reshape(loss, Ints()) : loss;
 }
@@ -153,15 +163,17 @@ void cross_entropy_loss(Call& c) {
   const Tensor &x = c.tensor(0), &target = c.tensor(1);
   int64_t reduction = c.args[3].as_int();
   double smoothing = c.args[5].as_double();
-  if (smoothing < 0 || smoothing > 1) fail(ErrorKind::Runtime, "label_smoothing must be between 0.0 and 1.0. Got: ", smoothing);
+  if (smoothing < 0 || smoothing > 1)
+    fail(ErrorKind::Runtime, "label_smoothing must be between 0.0 and 1.0. Got: ", smoothing);
   int class_dim = x.dim() == 1 ? 0 : 1;
   if (is_floating(target.dtype())) {  // probabilities
     if (target.dim() == x.dim() - 1)
       fail(ErrorKind::Runtime, "expected scalar type Long but found ", python_name_of(target.dtype()),
-           "\ncross_entropy: expected class numbers (int64), or probabilities of the input's shape ", shape_text(x.sizes()), "; got ",
-           describe(target), "\nhint: class numbers are made by target.long()");
+           "\ncross_entropy: expected class numbers (int64), or probabilities of the input's shape ",
+           shape_text(x.sizes()), "; got ", describe(target), "\nhint: class numbers are made by target.long()");
     if (!equal(x.sizes(), target.sizes()))
-      fail(ErrorKind::Runtime, "size mismatch (got input: ", text_of(x.sizes()), ", target: ", text_of(target.sizes()), ")");
+      fail(ErrorKind::Runtime, "size mismatch (got input: ", text_of(x.sizes()), ", target: ", text_of(target.sizes()),
+           ")");
     int64_t classes = x.dim() ? x.size(class_dim) : 1;
     Tensor p = target;
     if (smoothing > 0) p = ops::add(ops::mul(p, 1 - smoothing), smoothing / double(classes));
@@ -173,19 +185,26 @@ void cross_entropy_loss(Call& c) {
     }
     loss = ops::neg(ops::sum(loss, Dims{class_dim}));
     int64_t count = classes ? x.numel() / classes : 0;
-    c.results[0] = reduction == 0 ? loss : reduction == 1 ? ops::div(ops::sum(loss), double(x.dim() == 1 ? 1 : count)) : ops::sum(loss);
+    c.results[0] = reduction == 0   ? loss
+                   : reduction == 1 ? ops::div(ops::sum(loss), double(x.dim() == 1 ? 1 : count))
+                                    : ops::sum(loss);
     return;
   }
   if (x.dim() == 1 && target.dim() > 1)
-    fail(ErrorKind::Runtime, "size mismatch (got input: ", text_of(x.sizes()), ", target: ", text_of(target.sizes()), ")");
+    fail(ErrorKind::Runtime, "size mismatch (got input: ", text_of(x.sizes()), ", target: ", text_of(target.sizes()),
+         ")");
   if (x.dim() > 1 && (target.dim() == 0 || x.size(0) != target.size(0)))
-    fail(ErrorKind::Value, "Expected input batch_size (", x.size(0), ") to match target batch_size (", target.dim() ? target.size(0) : 0,
-         ").\ncross_entropy: expected scores (n, classes, ...) and class numbers (n, ...); got ", describe(x), " and ", describe(target));
+    fail(ErrorKind::Value, "Expected input batch_size (", x.size(0), ") to match target batch_size (",
+         target.dim() ? target.size(0) : 0,
+         ").\ncross_entropy: expected scores (n, classes, ...) and class numbers (n, ...); got ", describe(x), " and ",
+         describe(target));
   bool fits = x.dim() == 1 || target.dim() == x.dim() - 1;
   for (int i = 1; fits && i < target.dim(); i++) fits = target.size(i) == x.size(i + 1);
   if (!fits)
-    fail(ErrorKind::Runtime, "Expected floating point type for target with class probabilities, got ", python_name_of(target.dtype()),
-         "\ncross_entropy: expected class numbers of the input's shape without its class dimension; got ", describe(x), " and ", describe(target));
+    fail(ErrorKind::Runtime, "Expected floating point type for target with class probabilities, got ",
+         python_name_of(target.dtype()),
+         "\ncross_entropy: expected class numbers of the input's shape without its class dimension; got ", describe(x),
+         " and ", describe(target));
   Tensor rows = x.dim() == 1 ? ops::unsqueeze(x, 0) : x;
   if (x.dim() > 2) {
     Dims order{0};
@@ -194,7 +213,8 @@ void cross_entropy_loss(Call& c) {
     rows = ops::reshape(ops::permute(x, order), Dims{-1, x.size(1)});
     if (!x.numel()) rows = ops::reshape(rows, Dims{target.numel(), x.size(1)});
   }
-  Tensor loss = ops::class_cross_entropy(rows, target.dim() == 1 ? target : ops::reshape(target, Dims{target.numel()}), c.args[2], reduction, c.args[4], smoothing)[0];
+  Tensor loss = ops::class_cross_entropy(rows, target.dim() == 1 ? target : ops::reshape(target, Dims{target.numel()}),
+                                         c.args[2], reduction, c.args[4], smoothing)[0];
   c.results[0] = reduction == 0 && loss.dim() != target.dim() ? ops::reshape(loss, target.sizes()) : loss;
 }
 
@@ -228,10 +248,11 @@ void class_cross_entropy(Backward& b) {
   if (!g || !b.needed(0)) return;
   const Tensor& x = b.args[0].peek();
   if (!b.differentiable) {
-    Loss l = loss_of("cross_entropy", b.args[0], b.args[1], b.args[2], x.sizes(), b.args[3].as_int(), b.args[4].as_int(),
-                     b.args[5].as_double(), x.dtype());
+    Loss l = loss_of("cross_entropy", b.args[0], b.args[1], b.args[2], x.sizes(), b.args[3].as_int(),
+                     b.args[4].as_int(), b.args[5].as_double(), x.dtype());
     Tensor grad = computable(g, "cross_entropy"), dx = empty(x.sizes(), l.input.dtype());
-    kernel().cross_entropy_backward[wide(l.input)](l.c, b.results[1].data(), b.results[2].data(), grad.data(), dx.data());
+    kernel().cross_entropy_backward[wide(l.input)](l.c, b.results[1].data(), b.results[2].data(), grad.data(),
+                                                   dx.data());
     b.out[0] = converted(dx, x.dtype());
     return;
   }
@@ -246,7 +267,8 @@ void class_nll(Backward& b) {
   const Tensor& g = b.grads[0];
   if (!g || !b.needed(0)) return;
   if (!b.differentiable) {
-    Loss l = loss_of("nll_loss", Value(), b.args[1], b.args[2], b.shapes[0], b.args[3].as_int(), b.args[4].as_int(), 0, b.dtypes[0]);
+    Loss l = loss_of("nll_loss", Value(), b.args[1], b.args[2], b.shapes[0], b.args[3].as_int(), b.args[4].as_int(), 0,
+                     b.dtypes[0]);
     Tensor grad = computable(g, "nll_loss"), dx = empty(b.shapes[0], grad.dtype());
     kernel().nll_loss_backward[wide(grad)](l.c, b.results[1].data(), grad.data(), dx.data());
     b.out[0] = converted(dx, b.dtypes[0]);

@@ -6,12 +6,14 @@ namespace flambeau::entries {
 void reshape(Call& c) {
   const Tensor& t = c.tensor(0);
   Dims size = inferred_size(c.args[1].as_ints(), t.numel()), strides;
-  c.results[0] = ops::view(view_strides(t, size, strides) ? t : ops::clone(t, std::string_view("contiguous_format")), size);
+  c.results[0] =
+      ops::view(view_strides(t, size, strides) ? t : ops::clone(t, std::string_view("contiguous_format")), size);
 }
 
 void contiguous(Call& c) {
   const Tensor& t = c.tensor(0);
-  if (c.args[1].kind == Kind::Text && c.args[1].as_text() != "contiguous_format" && c.args[1].as_text() != "preserve_format") {
+  if (c.args[1].kind == Kind::Text && c.args[1].as_text() != "contiguous_format" &&
+      c.args[1].as_text() != "preserve_format") {
     c.results[0] = ops::clone(t, c.args[1]);
     return;
   }
@@ -33,8 +35,10 @@ void flatten(Call& c) {
   Dims size;
   int64_t merged = 1;
   for (int i = 0; i < t.dim(); i++) {
-    if (i < start || i > end) size.push_back(t.size(i));
-    else merged *= t.size(i);
+    if (i < start || i > end)
+      size.push_back(t.size(i));
+    else
+      merged *= t.size(i);
     if (i == end) size.push_back(merged);
   }
   c.results[0] = ops::reshape(t, size);

@@ -23,9 +23,9 @@ Tensor with_leading_dimension(const Tensor& t, int64_t& row, int64_t& col) {
 
 void check_types(const char* name, const Tensor& a, const Tensor& b) {
   if (a.dtype() != b.dtype())
-    fail(ErrorKind::Runtime, "expected m1 and m2 to have the same dtype, but got: ", cpp_name_of(a.dtype()), " != ",
-         cpp_name_of(b.dtype()), "\n", name, ": expected operands of one type; got ", describe(a), " and ", describe(b),
-         "\nhint: cast one with .to(dtype)");
+    fail(ErrorKind::Runtime, "expected m1 and m2 to have the same dtype, but got: ", cpp_name_of(a.dtype()),
+         " != ", cpp_name_of(b.dtype()), "\n", name, ": expected operands of one type; got ", describe(a), " and ",
+         describe(b), "\nhint: cast one with .to(dtype)");
   if (is_bool(a.dtype())) fail(ErrorKind::Runtime, "\"addmm_impl_cpu_\" not implemented for 'Bool'");
 }
 
@@ -35,11 +35,13 @@ void check_product(const char* name, const Tensor& a, const Tensor& b) {
     fail(ErrorKind::Runtime, a.dim() != 2 ? "self must be a matrix" : "mat2 must be a matrix", "\n", name,
          ": expected two matrices; got ", describe(a), " and ", describe(b));
   if (a.size(1) != b.size(0))
-    fail(ErrorKind::Runtime, "mat1 and mat2 shapes cannot be multiplied (", a.size(0), "x", a.size(1), " and ", b.size(0),
-         "x", b.size(1), ")\n", name, ": expected (n, k) and (k, m); got ", describe(a), " and ", describe(b));
+    fail(ErrorKind::Runtime, "mat1 and mat2 shapes cannot be multiplied (", a.size(0), "x", a.size(1), " and ",
+         b.size(0), "x", b.size(1), ")\n", name, ": expected (n, k) and (k, m); got ", describe(a), " and ",
+         describe(b));
 }
 
-void multiply(const Tensor& out, const Tensor& a, const Tensor& b, const Tensor& bias, Complex128 alpha, Complex128 beta) {
+void multiply(const Tensor& out, const Tensor& a, const Tensor& b, const Tensor& bias, Complex128 alpha,
+              Complex128 beta) {
   if (!out.numel()) return;
   kernels::Gemm g;
   Tensor x = with_leading_dimension(a, g.a_row, g.a_col), y = with_leading_dimension(b, g.b_row, g.b_col);
@@ -79,10 +81,12 @@ void mm(Call& c) {
 void bmm(Call& c) {
   const Tensor &a = c.tensor(0), &b = c.tensor(1);
   check_types("bmm", a, b);
-  if (a.dim() != 3 || b.dim() != 3) fail(ErrorKind::Runtime, a.dim() != 3 ? "batch1" : "batch2", " must be a 3D tensor");
+  if (a.dim() != 3 || b.dim() != 3)
+    fail(ErrorKind::Runtime, a.dim() != 3 ? "batch1" : "batch2", " must be a 3D tensor");
   if (a.size(0) != b.size(0) || a.size(2) != b.size(1))
-    fail(ErrorKind::Runtime, "Expected size for first two dimensions of batch2 tensor to be: [", a.size(0), ", ", a.size(2),
-         "] but got: [", b.size(0), ", ", b.size(1), "].\nbmm: expected (b, n, k) and (b, k, m); got ", describe(a), " and ", describe(b));
+    fail(ErrorKind::Runtime, "Expected size for first two dimensions of batch2 tensor to be: [", a.size(0), ", ",
+         a.size(2), "] but got: [", b.size(0), ", ", b.size(1), "].\nbmm: expected (b, n, k) and (b, k, m); got ",
+         describe(a), " and ", describe(b));
   Dims sizes{a.size(0), a.size(1), b.size(2)};
   multiply(result(c, 0, sizes, a.dtype()), a, b, Tensor(), {1, 0}, {0, 0});
 }
@@ -112,7 +116,8 @@ void linear(Call& c) {
   int64_t k = x.size(x.dim() - 1), n = w.size(0), m = k ? x.numel() / k : product(x.sizes().first(size_t(x.dim() - 1)));
   if (k != w.size(1))
     fail(ErrorKind::Runtime, "mat1 and mat2 shapes cannot be multiplied (", m, "x", k, " and ", w.size(1), "x", n,
-         ")\nlinear: expected an input whose last dimension is ", w.size(1), "; got ", describe(x), " for weight ", describe(w));
+         ")\nlinear: expected an input whose last dimension is ", w.size(1), "; got ", describe(x), " for weight ",
+         describe(w));
   check_types("linear", x, w);
   if (with_bias) check_types("linear", x, c.tensor(2));
   Dims sizes(x.sizes());
@@ -145,7 +150,8 @@ void matmul(Call& c) {
     c.results[0] = ops::reshape(ops::mm(ops::unsqueeze(a, 0), ops::unsqueeze(b, 1)), Ints());
   } else if (da == 2 && db == 1) {
     if (a.size(1) != b.size(0))
-      fail(ErrorKind::Runtime, "size mismatch, got input (", a.size(0), "), mat (", a.size(0), "x", a.size(1), "), vec (", b.size(0), ")");
+      fail(ErrorKind::Runtime, "size mismatch, got input (", a.size(0), "), mat (", a.size(0), "x", a.size(1),
+           "), vec (", b.size(0), ")");
     c.results[0] = ops::squeeze(ops::mm(a, ops::unsqueeze(b, 1)), 1);
   } else if (da == 1 && db == 2) {
     c.results[0] = ops::squeeze(ops::mm(ops::unsqueeze(a, 0), b), 0);
@@ -155,8 +161,9 @@ void matmul(Call& c) {
     Tensor right = db == 1 ? ops::unsqueeze(b, 1) : b;
     int64_t k = sizes.back();
     if (k != right.size(0))
-      fail(ErrorKind::Runtime, "mat1 and mat2 shapes cannot be multiplied (", k ? a.numel() / k : 0, "x", k, " and ", right.size(0),
-           "x", right.size(1), ")\nmatmul: expected (..., n, k) and (k, m); got ", describe(a), " and ", describe(b));
+      fail(ErrorKind::Runtime, "mat1 and mat2 shapes cannot be multiplied (", k ? a.numel() / k : 0, "x", k, " and ",
+           right.size(0), "x", right.size(1), ")\nmatmul: expected (..., n, k) and (k, m); got ", describe(a), " and ",
+           describe(b));
     int64_t rows = 1;
     for (int i = 0; i < da - 1; i++) rows *= sizes[i];
     Tensor tall = ops::mm(ops::reshape(a, Dims{rows, k}), right);

@@ -110,8 +110,7 @@ Tensor like(Call& c, const Value& dtype, const Value& format) {
 }
 
 // out[i] = f(i), in the element type: f gives a Complex128, a double or an int64_t.
-template <class F>
-void fill_by_position(const Tensor& out, F&& f) {
+template <class F> void fill_by_position(const Tensor& out, F&& f) {
   visit_dtype(out.dtype(), [&]<class T>() {
     T* to = out.data_as<T>();
     parallel_for(out.numel(), 16384, [&](int64_t begin, int64_t end) {
@@ -155,8 +154,7 @@ Complex128 end_of_range(const Call& c, int i) {
 bool complex_end(const Value& v) { return v.is_tensor() ? is_complex(v.tensor->dtype) : v.kind == Kind::Complex; }
 
 // What linspace and logspace share: f(position value). Values run from both ends towards the middle.
-template <class F>
-void spaced(Call& c, DType dtype, F&& f) {
+template <class F> void spaced(Call& c, DType dtype, F&& f) {
   Complex128 start = end_of_range(c, 0), end = end_of_range(c, 1);
   int64_t steps = c.args[2].as_int();
   if (steps < 0)
@@ -300,7 +298,8 @@ void arange(Call& c) {
   if (integers) {
     int64_t a = start.as_int(), b = end.as_int(), s = step.as_int(), sign = s > 0 ? 1 : -1;
     __int128 count = (__int128(b) - a + s - sign) / s;
-    if (count > INT64_MAX) fail(ErrorKind::Runtime, "invalid size, possible overflow?\narange: expected fewer elements; got ", a, " to ", b);
+    if (count > INT64_MAX)
+      fail(ErrorKind::Runtime, "invalid size, possible overflow?\narange: expected fewer elements; got ", a, " to ", b);
     Tensor& out = result(c, 0, Dims{int64_t(count)}, dtype);
     fill_by_position(out, [=](int64_t i) { return a + s * i; });
     return;

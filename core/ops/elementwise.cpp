@@ -10,7 +10,7 @@ namespace flambeau::ops {
 
 namespace {
 
-constexpr int64_t kFlatGrain = 32768;  // elements
+constexpr int64_t kFlatGrain = 32768;    // elements
 constexpr int64_t kLargeGrain = 262144;  // where memory is the limit: fewer breaks in what the processor reads ahead
 
 DType loop_type(DType t) { return is_half(t) ? DType::Float32 : t; }
@@ -21,9 +21,9 @@ bool is_option(const Primitive& p, int operand) { return p.params[operand].type 
 void check_option(const Primitive& p, int operand, const Value& v, DType type) {
   bool real = v.kind == Kind::Double && is_integral(type) && p.params[operand].keyword_only;
   if (!real && !(v.kind == Kind::Complex && !is_complex(type))) return;
-  fail(ErrorKind::Runtime, "For ", real ? "integral" : "non-complex", " input tensors, argument ", p.params[operand].name,
-       " must not be a ", real ? "floating point" : "complex", " number.\n", p.name, ": expected a number that ", name_of(type),
-       " can hold; got ", describe(v));
+  fail(ErrorKind::Runtime, "For ", real ? "integral" : "non-complex", " input tensors, argument ",
+       p.params[operand].name, " must not be a ", real ? "floating point" : "complex", " number.\n", p.name,
+       ": expected a number that ", name_of(type), " can hold; got ", describe(v));
 }
 
 // The dtype that the row computes in, from its promotion rule.
@@ -36,13 +36,18 @@ DType compute_type(const Call& c, const Elementwise& e) {
     const Value& v = c.args[i];
     if (e.masks >> i & 1) continue;
     if (v.is_tensor()) {
-      if (!seen) first = v.tensor->dtype;
-      else all_same = all_same && first == v.tensor->dtype;
+      if (!seen)
+        first = v.tensor->dtype;
+      else
+        all_same = all_same && first == v.tensor->dtype;
       seen = true;
     } else if (v.is_number()) {
-      if (is_option(p, i)) options |= 1u << i;
-      else if (v.kind == Kind::Complex) complex = true;
-      else real = real || v.kind == Kind::Double;
+      if (is_option(p, i))
+        options |= 1u << i;
+      else if (v.kind == Kind::Complex)
+        complex = true;
+      else
+        real = real || v.kind == Kind::Double;
     }
   }
   // A number lifts the tensors' type only to another category.
@@ -84,8 +89,10 @@ void splat_number(char* to, DType dtype, const Value& v) {
     return;
   }
   size_t size = item_size(dtype);
-  if (v.kind == Kind::Int || v.kind == Kind::Bool) store_integer(to, dtype, v.integer);
-  else store_number(to, dtype, v.as_complex());
+  if (v.kind == Kind::Int || v.kind == Kind::Bool)
+    store_integer(to, dtype, v.integer);
+  else
+    store_number(to, dtype, v.as_complex());
   for (size_t at = size; at < 64; at += size) std::memcpy(to + at, to, size);
 }
 
@@ -97,7 +104,8 @@ Ints broadcast_shape(const Call& c, const Elementwise& e, Dims& room, bool& same
   for (int i = 0; i < e.operands; i++) {
     if (!c.args[i].is_tensor()) continue;
     Ints sizes = c.tensor(i).sizes();
-    if (first) shape = sizes;
+    if (first)
+      shape = sizes;
     else if (!equal(shape, sizes)) {
       same = false;
       room = broadcast(shape, sizes);
@@ -286,7 +294,9 @@ static bool run_plain(Call& c, const Elementwise& e) {
     const DType expected = e.masks >> i & 1 ? DType::Bool : dtype;
     if (v.is_tensor()) {
       const TensorBody* t = v.tensor;
-      if (t->dtype != expected || !t->contiguous || t->dim != first->dim || t->data != t->storage->data || !t->storage->owned()) return false;
+      if (t->dtype != expected || !t->contiguous || t->dim != first->dim || t->data != t->storage->data ||
+          !t->storage->owned())
+        return false;
       for (int d = 0; d < t->dim; d++)
         if (t->sizes[d] != first->sizes[d]) return false;
       data[i + 1] = t->data;
@@ -299,7 +309,8 @@ static bool run_plain(Call& c, const Elementwise& e) {
       steps[i + 1] = 0;
     }
   }
-  if (!c.given) c.results[0] = empty(Ints(first->sizes, first->dim), e.result == ResultType::Bool ? DType::Bool : dtype);
+  if (!c.given)
+    c.results[0] = empty(Ints(first->sizes, first->dim), e.result == ResultType::Bool ? DType::Bool : dtype);
   if (!first->numel) return true;
   data[0] = c.results[0].data();
   loop(data, steps, first->numel);
@@ -314,7 +325,8 @@ void run_elementwise(Call& c) {
   DType out_dtype = result_dtype(e, compute);
   DType out_loop = is_half(out_dtype) ? DType::Float32 : out_dtype;
   DType loop_dtypes[kMaxParams];
-  for (int i = 0; i < e.operands; i++) loop_dtypes[i] = e.masks >> i & 1 ? DType::Bool : e.reals >> i & 1 ? real_of(inner) : inner;
+  for (int i = 0; i < e.operands; i++)
+    loop_dtypes[i] = e.masks >> i & 1 ? DType::Bool : e.reals >> i & 1 ? real_of(inner) : inner;
   Loop loop = e.loops->forward[int(inner)];
   if (e.divides && is_integral(compute)) check_divisors(p, c.args[1]);
 
@@ -325,18 +337,21 @@ void run_elementwise(Call& c) {
   if (c.given) {
     Tensor& target = c.results[0];
     bool fits = equal(target.sizes(), shape) && can_cast(out_dtype, target.dtype()) && !may_self_overlap(target);
-    for (int i = 0; fits && i < e.operands; i++) fits = !(c.args[i].is_tensor() && partial_overlap(target, c.tensor(i)));
+    for (int i = 0; fits && i < e.operands; i++)
+      fits = !(c.args[i].is_tensor() && partial_overlap(target, c.tensor(i)));
     if (c.in_place && may_self_overlap(target))
-      fail(ErrorKind::Runtime, "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation.");
-    if (fits) fresh = false;
-    else c.stash[0] = std::move(target);
+      fail(ErrorKind::Runtime,
+           "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+           "Please clone() the tensor before performing the operation.");
+    if (fits)
+      fresh = false;
+    else
+      c.stash[0] = std::move(target);
   }
   if (fresh) c.results[0] = allocate_result(c, e, shape, out_dtype);
   const Tensor& out = c.results[0];
   if (!out.numel()) return;
-  if (out.dtype() == out_loop &&
-      run_flat(loop, &out, 1, c.args, e.operands, loop_dtypes, inner, fresh))
-    return;
+  if (out.dtype() == out_loop && run_flat(loop, &out, 1, c.args, e.operands, loop_dtypes, inner, fresh)) return;
   run_strided(loop, &out, 1, c.args, e.operands, &out_loop, loop_dtypes, inner, shape);
 }
 
@@ -351,7 +366,9 @@ void fused_elementwise_vjp(Backward& b) {
   int from[kMaxParams + 2], count = 1;
   DType compute = real_of(g.dtype());
   inputs[0] = Value(g);
-  auto widen = [&](const Value& v) { if (v.is_tensor()) compute = promote_types(compute, v.tensor->dtype); };
+  auto widen = [&](const Value& v) {
+    if (v.is_tensor()) compute = promote_types(compute, v.tensor->dtype);
+  };
   for (int i = 0; i <= e.operands; i++) {
     if (!(e.loops->saved >> i & 1)) continue;
     from[count] = i;
@@ -365,20 +382,27 @@ void fused_elementwise_vjp(Backward& b) {
       if (b.needed(i)) compute = promote_types(compute, b.dtypes[i]);
   DType inner = loop_type(compute);
   DType loop_dtypes[kMaxParams + 2], result_loop[kMaxParams];
-  auto result_type_in_loop = e.result == ResultType::Real ? real_of(inner) : e.result == ResultType::Complex ? complex_of(inner) : inner;
+  auto result_type_in_loop = e.result == ResultType::Real      ? real_of(inner)
+                             : e.result == ResultType::Complex ? complex_of(inner)
+                                                               : inner;
   loop_dtypes[0] = result_type_in_loop;
   for (int i = 1; i < count; i++)
-    loop_dtypes[i] = from[i] == e.operands ? result_type_in_loop : e.masks >> from[i] & 1 ? DType::Bool
-                     : e.reals >> from[i] & 1 ? real_of(inner) : inner;
+    loop_dtypes[i] = from[i] == e.operands    ? result_type_in_loop
+                     : e.masks >> from[i] & 1 ? DType::Bool
+                     : e.reals >> from[i] & 1 ? real_of(inner)
+                                              : inner;
   // A real cotangent of a complex operand that was not saved does not tell the type that the loop computes in.
   if (!e.loops->backward[int(inner)]) return b.primitive.vjp(b);
   int outputs[kMaxParams], output_count = 0;
   for (int i = 0; i < e.operands; i++)
-    if (e.loops->cotangents >> i & 1) outputs[output_count++] = i;
-    else if (b.needed(i)) no_derivative(b, i);
+    if (e.loops->cotangents >> i & 1)
+      outputs[output_count++] = i;
+    else if (b.needed(i))
+      no_derivative(b, i);
   Tensor results[kMaxParams];
   for (int r = 0; r < output_count; r++) {
-    results[r] = g.contiguous() || !dense(g) ? empty(g.sizes(), compute) : empty_strided(g.sizes(), g.strides(), compute);
+    results[r] =
+        g.contiguous() || !dense(g) ? empty(g.sizes(), compute) : empty_strided(g.sizes(), g.strides(), compute);
     result_loop[r] = inner;
   }
   Loop loop = e.loops->backward[int(inner)];

@@ -20,7 +20,7 @@ class DimSet {
 };
 static_assert(kMaxDims <= 64);
 DimSet dim_set(const Value& dims, int rank);
-Dims without(Ints sizes, const DimSet& dims, bool keep);   // the sizes of a reduction's result
+Dims without(Ints sizes, const DimSet& dims, bool keep);  // the sizes of a reduction's result
 
 // An extent of -1 filled in from the number of elements; PyTorch's error when that cannot be.
 Dims inferred_size(Ints size, int64_t numel);

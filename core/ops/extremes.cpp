@@ -15,13 +15,15 @@ Found find(const Tensor& t, const Split3& s, bool greatest) {
   if (!f.values.numel()) return f;
   const ReduceKernels* values = (greatest ? primitive::amax : primitive::amin).reduction;
   values->kernel[int(t.dtype())](f.values.data(), t.data(), s.outer, s.n, s.inner, nullptr);
-  kernels::table<kernels::PositionKernels>().find[int(t.dtype())](f.indices.data_as<int64_t>(), f.values.data(), t.data(), s.outer, s.n, s.inner);
+  kernels::table<kernels::PositionKernels>().find[int(t.dtype())](f.indices.data_as<int64_t>(), f.values.data(),
+                                                                  t.data(), s.outer, s.n, s.inner);
   return f;
 }
 
 Tensor real_input(const Tensor& t, const char* name) {
   if (is_complex(t.dtype()))
-    fail(ErrorKind::Runtime, "\"", name, "\" not implemented for '", python_name_of(t.dtype()), "'\n", name, ": expected real elements; got ", describe(t));
+    fail(ErrorKind::Runtime, "\"", name, "\" not implemented for '", python_name_of(t.dtype()), "'\n", name,
+         ": expected real elements; got ", describe(t));
   return contiguous(is_half(t.dtype()) ? converted(t, DType::Float32) : t);
 }
 
@@ -39,8 +41,10 @@ void along(Call& c, bool greatest) {
   Dims strides = contiguous_strides(sizes);
   Tensor values = make_view(f.values, sizes, strides, 0), indices = make_view(f.indices, sizes, strides, 0);
   copy_into(result(c, 0, sizes, t.dtype()), values);
-  if (c.results[1]) copy_into(result(c, 1, sizes, DType::Int64), indices);
-  else c.results[1] = indices;
+  if (c.results[1])
+    copy_into(result(c, 1, sizes, DType::Int64), indices);
+  else
+    c.results[1] = indices;
 }
 
 void position(Call& c, bool greatest) {
@@ -49,17 +53,23 @@ void position(Call& c, bool greatest) {
   bool all = c.args[1].none();
   int dim = all ? 0 : wrap_dim(c.args[1].as_int(), t.dim());
   if (t.numel() == 0 && (all || t.size(dim) == 0))
-    fail(ErrorKind::Index, name, "(): Expected reduction dim ", all ? "to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument." : str(dim, " to have non-zero size."));
+    fail(ErrorKind::Index, name, "(): Expected reduction dim ",
+         all ? "to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument."
+             : str(dim, " to have non-zero size."));
   Tensor x = real_input(t, name);
   DimSet set;
-  if (all) set = dim_set(Value(), t.dim());
-  else if (t.dim()) set.add(dim);
+  if (all)
+    set = dim_set(Value(), t.dim());
+  else if (t.dim())
+    set.add(dim);
   Dims sizes = without(t.sizes(), set, c.args[2].as_bool());
   Split3 s = all ? Split3{1, t.numel(), 1} : split_at(t.sizes(), dim);
   Found f = find(x, s, greatest);
   Tensor indices = make_view(f.indices, sizes, contiguous_strides(sizes), 0);
-  if (c.results[0]) copy_into(result(c, 0, sizes, DType::Int64), indices);
-  else c.results[0] = indices;
+  if (c.results[0])
+    copy_into(result(c, 0, sizes, DType::Int64), indices);
+  else
+    c.results[0] = indices;
 }
 
 }  // namespace

@@ -156,7 +156,8 @@ Plan plan(Tensor t, std::span<TensorBody*> indices) {
     if (front.contiguous()) front = make_view(front, front.sizes(), contiguous_strides(front.sizes()), front.offset());
     p.copied = !blocks_around(front, 0, count, outer, outer_stride, block);
     p.data = p.copied ? contiguous(front) : front;
-    if (p.copied) check(blocks_around(p.data, 0, count, outer, outer_stride, block), "index: a contiguous tensor has blocks");
+    if (p.copied)
+      check(blocks_around(p.data, 0, count, outer, outer_stride, block), "index: a contiguous tensor has blocks");
     for (int64_t s : shape) p.moved.push_back(s);
     for (int64_t d : rest) p.moved.push_back(t.size(int(d)));
     if (at) {

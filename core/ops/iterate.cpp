@@ -10,18 +10,18 @@ namespace flambeau::ops {
 namespace {
 
 constexpr int kMaxOperands = 16;
-constexpr int64_t kTile = 512;            // elements
+constexpr int64_t kTile = 512;  // elements
 constexpr int64_t kTileBytes = kTile * 16;
-constexpr int64_t kGrain = 32768;         // elements of one parallel piece
+constexpr int64_t kGrain = 32768;  // elements of one parallel piece
 
 struct Plan {
   Loop loop;
   int results, operands, dims;
-  int64_t sizes[kMaxDims];                // outermost first
+  int64_t sizes[kMaxDims];  // outermost first
   int64_t strides[kMaxOperands][kMaxDims];
   char* data[kMaxOperands];
   DType dtype[kMaxOperands], loop_dtype[kMaxOperands];
-  int64_t lanes;                          // elements in 64 bytes of the compute type
+  int64_t lanes;  // elements in 64 bytes of the compute type
 };
 
 // Dimensions in the order of the first result's memory (or the first operand's), neighbours that fit merged.
@@ -29,7 +29,7 @@ void coalesce(Plan& p, Ints sizes, const Operand* list) {
   int order[kMaxDims], n = 0;
   for (int d = 0; d < int(sizes.size()); d++)
     if (sizes[d] != 1) order[n++] = d;
-  auto closer = [&](int a, int b) {       // whether a varies slower than b
+  auto closer = [&](int a, int b) {  // whether a varies slower than b
     for (int i = 0; i < p.operands; i++) {
       int64_t x = list[i].strides[a], y = list[i].strides[b];
       if (x == y || x == 0 || y == 0) continue;
@@ -37,14 +37,13 @@ void coalesce(Plan& p, Ints sizes, const Operand* list) {
     }
     return false;
   };
-  for (int i = 1; i < n; i++)             // insertion sort: stable, and the comparison is not a strict order
+  for (int i = 1; i < n; i++)  // insertion sort: stable, and the comparison is not a strict order
     for (int j = i; j > 0 && closer(order[j], order[j - 1]); j--) std::swap(order[j], order[j - 1]);
   p.dims = 0;
   for (int k = 0; k < n; k++) {
     int d = order[k];
     bool merges = p.dims > 0;
-    for (int i = 0; merges && i < p.operands; i++)
-      merges = p.strides[i][p.dims - 1] == list[i].strides[d] * sizes[d];
+    for (int i = 0; merges && i < p.operands; i++) merges = p.strides[i][p.dims - 1] == list[i].strides[d] * sizes[d];
     int at = merges ? p.dims - 1 : p.dims++;
     p.sizes[at] = (merges ? p.sizes[at] : 1) * sizes[d];
     for (int i = 0; i < p.operands; i++) p.strides[i][at] = list[i].strides[d];
@@ -56,7 +55,7 @@ void coalesce(Plan& p, Ints sizes, const Operand* list) {
   }
 }
 
-struct Position {                         // a place in the outer dimensions
+struct Position {  // a place in the outer dimensions
   int64_t index[kMaxDims];
   char* data[kMaxOperands];
 };
@@ -128,8 +127,10 @@ class Walker {
         at[i] = constant_[i] ? tiles.splats[i] : tiles.bytes[i];
         steps[i] = !constant_[i];
         if (constant_[i] || i < p.results) continue;
-        if (direct_[i] && n % p.lanes == 0) at[i] = from;
-        else load(i, tiles.bytes[i], from, n);
+        if (direct_[i] && n % p.lanes == 0)
+          at[i] = from;
+        else
+          load(i, tiles.bytes[i], from, n);
       }
       bool whole = n % p.lanes == 0;
       for (int i = 0; i < p.results; i++)

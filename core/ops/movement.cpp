@@ -11,8 +11,10 @@ namespace {
 const kernels::CopyKernels& copies() { return kernels::table<kernels::CopyKernels>(); }
 
 void copy_block(char* to, const char* from, size_t bytes) {
-  if (bytes <= 2048) std::memcpy(to, from, bytes);  // the way to a kernel would cost more
-  else copies().copy_rows(to, 0, from, 0, int64_t(bytes), 1);
+  if (bytes <= 2048)
+    std::memcpy(to, from, bytes);  // the way to a kernel would cost more
+  else
+    copies().copy_rows(to, 0, from, 0, int64_t(bytes), 1);
 }
 
 void zero(const Tensor& t) {
@@ -32,7 +34,8 @@ void copy_walk(const Tensor& dst, const Tensor& src, const char* from, Ints src_
   int64_t item = int64_t(item_size(dst.dtype()));
   for (int64_t& s : dst_bytes) s *= item;
   for (int64_t& s : src_bytes) s *= item;
-  copies().copy(dst.dim(), dst.sizes().data(), dst.data(), dst_bytes.data(), dst.dtype(), from, src_bytes.data(), src.dtype());
+  copies().copy(dst.dim(), dst.sizes().data(), dst.data(), dst_bytes.data(), dst.dtype(), from, src_bytes.data(),
+                src.dtype());
 }
 
 // A view of `t` along one dimension, without autograd.
@@ -53,7 +56,8 @@ int64_t forward_shift(int64_t shift, int64_t n, int sign) {
 // What rows that undo a view check before they write: the cotangent has the shape of the view.
 void expect_shape(const Call& c, const Tensor& g, Ints sizes) {
   if (!equal(g.sizes(), sizes))
-    fail(ErrorKind::Runtime, c.primitive.name, ": expected a cotangent of shape ", shape_text(sizes), "; got ", describe(g));
+    fail(ErrorKind::Runtime, c.primitive.name, ": expected a cotangent of shape ", shape_text(sizes), "; got ",
+         describe(g));
 }
 
 // The extents that such rows are given, and the dimension among them.
@@ -91,21 +95,22 @@ void roll_by(Call& c, int sign) {
 
 void triangle(Call& c, bool upper) {
   const Tensor& t = c.tensor(0);
-  if (t.dim() < 2)
-    fail(ErrorKind::Runtime, upper ? "triu" : "tril", ": input tensor must have at least 2 dimensions");
+  if (t.dim() < 2) fail(ErrorKind::Runtime, upper ? "triu" : "tril", ": input tensor must have at least 2 dimensions");
   Tensor from = contiguous(t);
   Tensor& out = result(c, 0, t.sizes(), t.dtype());
   if (!t.numel()) return;
   int64_t rows = t.size(t.dim() - 2), columns = t.size(t.dim() - 1);
-  kernels::table<kernels::MovementKernels>().triangle(out.data(), from.data(), t.numel() / (rows * columns), rows, columns,
-                                                      c.args[1].as_int(), upper, int(item_size(t.dtype())));
+  kernels::table<kernels::MovementKernels>().triangle(out.data(), from.data(), t.numel() / (rows * columns), rows,
+                                                      columns, c.args[1].as_int(), upper, int(item_size(t.dtype())));
 }
 
 // Joins along `dim` of [outer, n, inner]; `lift` says that the dimension is a new one of size 1.
 void join(Call& c, bool lift) {
   std::span<TensorBody*> list = c.args[0].as_tensors();
   const char* name = c.primitive.name;
-  if (list.empty()) fail(lift ? ErrorKind::Runtime : ErrorKind::Value, lift ? "stack expects a non-empty TensorList" : "torch.cat(): expected a non-empty list of Tensors");
+  if (list.empty())
+    fail(lift ? ErrorKind::Runtime : ErrorKind::Value,
+         lift ? "stack expects a non-empty TensorList" : "torch.cat(): expected a non-empty list of Tensors");
   auto at = [&](size_t i) -> const Tensor& { return reinterpret_cast<const Tensor&>(list[i]); };
   DType dtype = list[0]->dtype;
   if (list.size() > 1) {
@@ -131,16 +136,17 @@ void join(Call& c, bool lift) {
     if (skipped(i)) continue;
     const Tensor& t = at(i);
     if (lift && !equal(t.sizes(), model.sizes()))
-      fail(ErrorKind::Runtime, "stack expects each tensor to be equal size, but got ", text_of(model.sizes()), " at entry 0 and ", text_of(t.sizes()), " at entry ", i);
+      fail(ErrorKind::Runtime, "stack expects each tensor to be equal size, but got ", text_of(model.sizes()),
+           " at entry 0 and ", text_of(t.sizes()), " at entry ", i);
     if (!lift && t.dim() == 0)
       fail(ErrorKind::Runtime, "zero-dimensional tensor (at position ", i, ") cannot be concatenated");
     if (!lift && t.dim() != model.dim())
       fail(ErrorKind::Runtime, "Tensors must have same number of dimensions: got ", model.dim(), " and ", t.dim());
     for (int d = 0; !lift && d < t.dim(); d++)
       if (d != dim && t.size(d) != model.size(d))
-        fail(ErrorKind::Runtime, "Sizes of tensors must match except in dimension ", dim, ". Expected size ", model.size(d),
-             " but got size ", t.size(d), " for tensor number ", i, " in the list.\n", name, ": expected shapes like ",
-             shape_text(model.sizes()), "; got ", shape_text(t.sizes()));
+        fail(ErrorKind::Runtime, "Sizes of tensors must match except in dimension ", dim, ". Expected size ",
+             model.size(d), " but got size ", t.size(d), " for tensor number ", i, " in the list.\n", name,
+             ": expected shapes like ", shape_text(model.sizes()), "; got ", shape_text(t.sizes()));
     total += lift ? 1 : t.size(dim);
   }
   if (!lift) sizes[dim] = total;
@@ -155,8 +161,10 @@ void join(Call& c, bool lift) {
     const Tensor& t = at(i);
     int64_t n = lift ? 1 : t.size(dim);
     if (t.contiguous() && t.dtype() == dtype) {
-      if (outer == 1) copy_block(out.data() + offset * inner, t.data(), size_t(n * inner));
-      else copies().copy_rows(out.data() + offset * inner, row, t.data(), n * inner, n * inner, outer);
+      if (outer == 1)
+        copy_block(out.data() + offset * inner, t.data(), size_t(n * inner));
+      else
+        copies().copy_rows(out.data() + offset * inner, row, t.data(), n * inner, n * inner, outer);
     } else {
       Tensor to = part(out, dim, offset, n);
       if (lift) {
@@ -191,7 +199,6 @@ void unjoin(Backward& b, bool lift) {
 }
 
 }  // namespace
-
 
 namespace entries {
 
@@ -236,8 +243,10 @@ void fill(Call& c) {
   const Value& v = c.args[1];
   if (v.kind == Kind::Complex && !is_complex(out.dtype()))
     fail(ErrorKind::Runtime, "value cannot be converted to type ", name_of(out.dtype()), " without overflow");
-  if (v.kind == Kind::Int || v.kind == Kind::Bool) store_integer(value, out.dtype(), v.integer);
-  else store_number(value, out.dtype(), v.as_complex());
+  if (v.kind == Kind::Int || v.kind == Kind::Bool)
+    store_integer(value, out.dtype(), v.integer);
+  else
+    store_number(value, out.dtype(), v.as_complex());
   fill_with(out, value);
 }
 
@@ -270,16 +279,18 @@ void pad_constant(Call& c) {
   Ints pad = c.args[1].as_ints();
   if (pad.size() % 2) fail(ErrorKind::Runtime, "Length of pad must be even but instead it equals ", pad.size());
   if (int(pad.size()) / 2 > t.dim())
-    fail(ErrorKind::Runtime, "Length of pad should be no more than twice the number of dimensions of the input. Pad length is ",
-         pad.size(), " while the input has ", t.dim(), " dimensions.");
+    fail(ErrorKind::Runtime,
+         "Length of pad should be no more than twice the number of dimensions of the input. Pad length is ", pad.size(),
+         " while the input has ", t.dim(), " dimensions.");
   Dims sizes(t.sizes());
   Tensor from = t;
   for (size_t i = 0; i < pad.size() / 2; i++) {
     int d = t.dim() - 1 - int(i);
     sizes[d] = plus(plus(sizes[d], pad[2 * i]), pad[2 * i + 1]);
     if (sizes[d] < 0)
-      fail(ErrorKind::Runtime, "The input size ", t.size(d), ", plus negative padding ", pad[2 * i], " and ", pad[2 * i + 1],
-           " resulted in a negative output size, which is invalid. Check dimension ", d, " of your input.");
+      fail(ErrorKind::Runtime, "The input size ", t.size(d), ", plus negative padding ", pad[2 * i], " and ",
+           pad[2 * i + 1], " resulted in a negative output size, which is invalid. Check dimension ", d,
+           " of your input.");
     int64_t before = std::max<int64_t>(0, -pad[2 * i]), after = std::max<int64_t>(0, -pad[2 * i + 1]);
     if (before || after) from = part(from, d, before, std::max<int64_t>(0, t.size(d) - before - after));
   }
@@ -302,8 +313,10 @@ void sum_to_size(Call& c) {
   Dims dims;
   bool ok = shift >= 0;
   for (int i = 0; ok && i < t.dim(); i++) {
-    if (i < shift || (size[size_t(i - shift)] == 1 && t.size(i) != 1)) dims.push_back(i);
-    else ok = size[size_t(i - shift)] == t.size(i);
+    if (i < shift || (size[size_t(i - shift)] == 1 && t.size(i) != 1))
+      dims.push_back(i);
+    else
+      ok = size[size_t(i - shift)] == t.size(i);
   }
   if (!ok) fail(ErrorKind::Runtime, "size {", text_of(size), "} is not expandable to size {", text_of(t.sizes()), "}.");
   if (dims.empty()) {
@@ -352,7 +365,8 @@ void narrow_backward(Call& c) {
   Ints sizes = c.args[1].as_ints();
   int dim = dim_among(c, sizes, c.args[2].as_int());
   int64_t n = sizes[size_t(dim)], start = c.args[3].as_int(), length = c.args[4].as_int();
-  if (start < -n || start > n) fail(ErrorKind::Index, c.primitive.name, ": expected a start within ", n, " elements; got ", start);
+  if (start < -n || start > n)
+    fail(ErrorKind::Index, c.primitive.name, ": expected a start within ", n, " elements; got ", start);
   if (start < 0) start += n;
   if (length < 0 || length > n - start)
     fail(ErrorKind::Runtime, c.primitive.name, ": expected at most ", n - start, " elements; got ", length);
@@ -377,7 +391,8 @@ void unfold_backward(Call& c) {
   int dim = wrap_dim(c.args[2].as_int(), int(sizes.size()));
   int64_t window = c.args[3].as_int(), step = c.args[4].as_int(), n = sizes.empty() ? 1 : sizes[size_t(dim)];
   if (window < 0 || window > n || step <= 0)
-    fail(ErrorKind::Runtime, c.primitive.name, ": expected windows of at most ", n, " and a positive step; got ", window, " and ", step);
+    fail(ErrorKind::Runtime, c.primitive.name, ": expected windows of at most ", n, " and a positive step; got ",
+         window, " and ", step);
   Dims windows(sizes);
   if (!sizes.empty()) windows[dim] = (n - window) / step + 1;
   windows.push_back(window);
@@ -416,9 +431,11 @@ void as_strided_backward(Call& c) {
   for (Ints list : {input_sizes, input_strides, strides})
     for (int64_t v : list) good = good && v >= 0;
   if (!good)
-    fail(ErrorKind::Runtime, c.primitive.name, ": expected a stride for each extent, none negative; got ", text_of(input_sizes), ", ",
-         text_of(input_strides), ", ", text_of(strides), " at ", offset, " for ", describe(g));
-  for (size_t i = 0; i < input_sizes.size(); i++) last = plus(last, times(std::max<int64_t>(0, input_sizes[i] - 1), input_strides[i]));
+    fail(ErrorKind::Runtime, c.primitive.name, ": expected a stride for each extent, none negative; got ",
+         text_of(input_sizes), ", ", text_of(input_strides), ", ", text_of(strides), " at ", offset, " for ",
+         describe(g));
+  for (size_t i = 0; i < input_sizes.size(); i++)
+    last = plus(last, times(std::max<int64_t>(0, input_sizes[i] - 1), input_strides[i]));
   int64_t reach = offset;
   for (int i = 0; i < g.dim(); i++) reach = plus(reach, times(std::max<int64_t>(0, g.size(i) - 1), strides[size_t(i)]));
   Dims flat{plus(std::max(last, reach), 1)};

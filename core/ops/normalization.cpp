@@ -13,17 +13,22 @@ void* data(const Tensor& t) { return t ? t.data() : nullptr; }
 
 int64_t check_shape(const char* name, const Tensor& x, Ints shape, const Value& weight, const Value& bias) {
   if (shape.empty())
-    fail(ErrorKind::Runtime, "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got normalized_shape = ", text_of(shape));
+    fail(ErrorKind::Runtime,
+         "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
+         "normalized_shape = ",
+         text_of(shape));
   for (const Value* v : {&weight, &bias})
     if (!v->none() && !equal(v->peek().sizes(), shape))
-      fail(ErrorKind::Runtime, "Expected ", v == &weight ? "weight" : "bias", " to be of same shape as normalized_shape, but got ",
-           v == &weight ? "weight" : "bias", " of shape ", text_of(v->peek().sizes()), " and normalized_shape = ", text_of(shape));
+      fail(ErrorKind::Runtime, "Expected ", v == &weight ? "weight" : "bias",
+           " to be of same shape as normalized_shape, but got ", v == &weight ? "weight" : "bias", " of shape ",
+           text_of(v->peek().sizes()), " and normalized_shape = ", text_of(shape));
   bool fits = x.dim() >= int(shape.size()) && equal(x.sizes().last(shape.size()), shape);
   if (!fits) {
     std::string expected = "[*";
     for (int64_t s : shape) expected += ", " + std::to_string(s);
     fail(ErrorKind::Runtime, "Given normalized_shape=", text_of(shape), ", expected input with shape ", expected,
-         "], but got input of size", text_of(x.sizes()), "\n", name, ": expected the last dimensions to be ", shape_text(shape), "; got ", describe(x));
+         "], but got input of size", text_of(x.sizes()), "\n", name, ": expected the last dimensions to be ",
+         shape_text(shape), "; got ", describe(x));
   }
   return product(shape);
 }
@@ -55,7 +60,8 @@ Dims range(int from, int to) {
 }
 Dims others(int rank, int keep) {
   Dims d;
-  for (int i = 0; i < rank; i++) if (i != keep) d.push_back(i);
+  for (int i = 0; i < rank; i++)
+    if (i != keep) d.push_back(i);
   return d;
 }
 Dims channel_shape(int rank, int64_t channels) {
@@ -83,7 +89,9 @@ void layer_norm_kernel(Call& c) {
   Tensor y = empty(t.sizes(), x.dtype());
   c.results[1] = empty(stats, x.dtype());
   c.results[2] = empty(stats, x.dtype());
-  if (rows) kernel().layer_norm[wide(x)](x.data(), data(w), data(b), y.data(), c.results[1].data(), c.results[2].data(), rows, n, c.args[4].as_double());
+  if (rows)
+    kernel().layer_norm[wide(x)](x.data(), data(w), data(b), y.data(), c.results[1].data(), c.results[2].data(), rows,
+                                 n, c.args[4].as_double());
   c.results[0] = converted(y, t.dtype());
 }
 
@@ -94,7 +102,8 @@ void rms_norm_kernel(Call& c) {
   int64_t rows = n ? t.numel() / n : 0;
   Tensor y = empty(t.sizes(), x.dtype());
   c.results[1] = empty(Dims{rows}, x.dtype());
-  if (rows) kernel().rms_norm[wide(x)](x.data(), data(w), y.data(), c.results[1].data(), rows, n, eps_of(c.args[3], t.dtype()));
+  if (rows)
+    kernel().rms_norm[wide(x)](x.data(), data(w), y.data(), c.results[1].data(), rows, n, eps_of(c.args[3], t.dtype()));
   c.results[0] = converted(y, t.dtype());
 }
 
@@ -104,23 +113,30 @@ void group_norm_kernel(Call& c) {
   if (t.dim() < 2) fail(ErrorKind::Runtime, "Expected at least 2 dimensions for input tensor but received ", t.dim());
   if (groups <= 0) fail(ErrorKind::Runtime, "Expected num groups to be greater than 0, got ", groups);
   if (t.size(1) % groups)
-    fail(ErrorKind::Runtime, "Expected number of channels in input to be divisible by num_groups, but got input of shape ", text_of(t.sizes()), " and num_groups=", groups);
+    fail(ErrorKind::Runtime,
+         "Expected number of channels in input to be divisible by num_groups, but got input of shape ",
+         text_of(t.sizes()), " and num_groups=", groups);
   for (int i : {2, 3})
     if (!c.args[i].none() && (c.tensor(i).dim() != 1 || c.tensor(i).numel() != t.size(1)))
-      fail(ErrorKind::Runtime, "Expected ", i == 2 ? "weight" : "bias", " to be a vector of size equal to the number of channels in input, but got ",
-           i == 2 ? "weight" : "bias", " of shape ", text_of(c.tensor(i).sizes()), " and input of shape ", text_of(t.sizes()));
+      fail(ErrorKind::Runtime, "Expected ", i == 2 ? "weight" : "bias",
+           " to be a vector of size equal to the number of channels in input, but got ", i == 2 ? "weight" : "bias",
+           " of shape ", text_of(c.tensor(i).sizes()), " and input of shape ", text_of(t.sizes()));
   Tensor x = computable(t, "group_norm"), w = optional(c.args[2], x.dtype()), b = optional(c.args[3], x.dtype());
   Tensor y = empty(t.sizes(), x.dtype());
   c.results[1] = empty(Dims{t.size(0), groups}, x.dtype());
   c.results[2] = empty(Dims{t.size(0), groups}, x.dtype());
-  if (t.numel()) kernel().group_norm[wide(x)](x.data(), data(w), data(b), y.data(), c.results[1].data(), c.results[2].data(), channels_of(t.sizes(), groups), c.args[4].as_double());
+  if (t.numel())
+    kernel().group_norm[wide(x)](x.data(), data(w), data(b), y.data(), c.results[1].data(), c.results[2].data(),
+                                 channels_of(t.sizes(), groups), c.args[4].as_double());
   c.results[0] = converted(y, t.dtype());
 }
 
 void batch_norm_kernel(Call& c) {
   const Tensor& t = c.tensor(0);
   if (t.dim() < 2)
-    fail(ErrorKind::Index, "Dimension out of range (expected to be in range of [-1, 0], but got 1)\nbatch_norm: expected an input (n, c, ...); got ",
+    fail(ErrorKind::Index,
+         "Dimension out of range (expected to be in range of [-1, 0], but got 1)\nbatch_norm: expected an input (n, c, "
+         "...); got ",
          describe(t));
   Dims sizes(t.sizes());
   int64_t channels = sizes[1];
@@ -139,8 +155,9 @@ void batch_norm_kernel(Call& c) {
     Tensor running_mean = optional(c.args[3], dtype), running_var = optional(c.args[4], dtype);
     bool update = c.args[5].as_bool() && has_running;
     if (t.numel())
-      kernel().batch_norm_train[wide(x)](x.data(), data(w), data(b), y.data(), mean.data(), rstd.data(), update ? data(running_mean) : nullptr,
-                                         update ? data(running_var) : nullptr, shape, c.args[7].as_double(), c.args[6].as_double());
+      kernel().batch_norm_train[wide(x)](x.data(), data(w), data(b), y.data(), mean.data(), rstd.data(),
+                                         update ? data(running_mean) : nullptr, update ? data(running_var) : nullptr,
+                                         shape, c.args[7].as_double(), c.args[6].as_double());
     if (update) {
       for (auto [arg, now] : {std::pair{3, &running_mean}, {4, &running_var}}) {
         if (now->get() != c.tensor(arg).get()) copy_into(c.tensor(arg), *now);
@@ -150,18 +167,24 @@ void batch_norm_kernel(Call& c) {
   } else {
     mean = clone_data(optional(c.args[3], dtype));
     Tensor var = optional(c.args[4], dtype);
-    kernel().batch_norm_eval[wide(x)](x.data(), data(w), data(b), mean.data(), var.data(), y.data(), rstd.data(), shape, c.args[7].as_double());
+    kernel().batch_norm_eval[wide(x)](x.data(), data(w), data(b), mean.data(), var.data(), y.data(), rstd.data(), shape,
+                                      c.args[7].as_double());
   }
   c.results[0] = converted(y, t.dtype());
   c.results[1] = mean;
   c.results[2] = rstd;
 }
 
-void layer_norm(Call& c) { c.results[0] = ops::layer_norm_kernel(c.args[0], c.args[1], c.args[2], c.args[3], c.args[4])[0]; }
+void layer_norm(Call& c) {
+  c.results[0] = ops::layer_norm_kernel(c.args[0], c.args[1], c.args[2], c.args[3], c.args[4])[0];
+}
 void rms_norm(Call& c) { c.results[0] = ops::rms_norm_kernel(c.args[0], c.args[1], c.args[2], c.args[3])[0]; }
-void group_norm(Call& c) { c.results[0] = ops::group_norm_kernel(c.args[0], c.args[1], c.args[2], c.args[3], c.args[4])[0]; }
+void group_norm(Call& c) {
+  c.results[0] = ops::group_norm_kernel(c.args[0], c.args[1], c.args[2], c.args[3], c.args[4])[0];
+}
 void batch_norm(Call& c) {
-  c.results[0] = ops::batch_norm_kernel(c.args[0], c.args[1], c.args[2], c.args[3], c.args[4], c.args[5], c.args[6], c.args[7])[0];
+  c.results[0] =
+      ops::batch_norm_kernel(c.args[0], c.args[1], c.args[2], c.args[3], c.args[4], c.args[5], c.args[6], c.args[7])[0];
 }
 
 }  // namespace entries
@@ -182,10 +205,13 @@ void layer_norm_kernel(Backward& b) {
     return;
   }
   int64_t n = product(b.args[1].as_ints()), rows = n ? t.numel() / n : 0;
-  Tensor x = computable(t, "layer_norm"), grad = contiguous(converted(g, x.dtype())), w = optional(b.args[2], x.dtype());
-  Tensor dx = b.needed(0) ? empty(t.sizes(), x.dtype()) : Tensor(), dw = b.needed(2) ? empty(b.shapes[2], x.dtype()) : Tensor(),
+  Tensor x = computable(t, "layer_norm"), grad = contiguous(converted(g, x.dtype())),
+         w = optional(b.args[2], x.dtype());
+  Tensor dx = b.needed(0) ? empty(t.sizes(), x.dtype()) : Tensor(),
+         dw = b.needed(2) ? empty(b.shapes[2], x.dtype()) : Tensor(),
          db = b.needed(3) ? empty(b.shapes[3], x.dtype()) : Tensor();
-  kernel().layer_norm_backward[wide(x)](grad.data(), x.data(), data(w), b.results[1].data(), b.results[2].data(), data(dx), data(dw), data(db), rows, n);
+  kernel().layer_norm_backward[wide(x)](grad.data(), x.data(), data(w), b.results[1].data(), b.results[2].data(),
+                                        data(dx), data(dw), data(db), rows, n);
   if (dx) b.out[0] = converted(dx, b.dtypes[0]);
   if (dw) b.out[2] = converted(dw, b.dtypes[2]);
   if (db) b.out[3] = converted(db, b.dtypes[3]);
@@ -205,7 +231,8 @@ void rms_norm_kernel(Backward& b) {
   }
   int64_t n = product(b.args[1].as_ints()), rows = n ? t.numel() / n : 0;
   Tensor x = computable(t, "rms_norm"), grad = contiguous(converted(g, x.dtype())), w = optional(b.args[2], x.dtype());
-  Tensor dx = b.needed(0) ? empty(t.sizes(), x.dtype()) : Tensor(), dw = b.needed(2) ? empty(b.shapes[2], x.dtype()) : Tensor();
+  Tensor dx = b.needed(0) ? empty(t.sizes(), x.dtype()) : Tensor(),
+         dw = b.needed(2) ? empty(b.shapes[2], x.dtype()) : Tensor();
   kernel().rms_norm_backward[wide(x)](grad.data(), x.data(), data(w), b.results[1].data(), data(dx), data(dw), rows, n);
   if (dx) b.out[0] = converted(dx, b.dtypes[0]);
   if (dw) b.out[2] = converted(dw, b.dtypes[2]);
@@ -217,7 +244,8 @@ void group_norm_kernel(Backward& b) {
   const Tensor& t = b.args[0].peek();
   int64_t groups = b.args[1].as_int();
   if (b.differentiable) {
-    Dims per_channel = channel_shape(t.dim(), t.size(1)), grouped{t.size(0), groups, t.size(0) ? t.numel() / (t.size(0) * groups) : 0};
+    Dims per_channel = channel_shape(t.dim(), t.size(1)),
+         grouped{t.size(0), groups, t.size(0) ? t.numel() / (t.size(0) * groups) : 0};
     Tensor gw = b.args[2].none() ? g : ops::mul(g, ops::reshape(b.args[2], per_channel));
     Composed k = composed(ops::reshape(t, grouped), ops::reshape(gw, grouped), Dims{2}, b.args[4].as_double(), true);
     Dims rest = others(t.dim(), 1);
@@ -226,10 +254,13 @@ void group_norm_kernel(Backward& b) {
     if (b.needed(3)) b.out[3] = ops::sum(g, rest);
     return;
   }
-  Tensor x = computable(t, "group_norm"), grad = contiguous(converted(g, x.dtype())), w = optional(b.args[2], x.dtype());
-  Tensor dx = b.needed(0) ? empty(t.sizes(), x.dtype()) : Tensor(), dw = b.needed(2) ? empty(b.shapes[2], x.dtype()) : Tensor(),
+  Tensor x = computable(t, "group_norm"), grad = contiguous(converted(g, x.dtype())),
+         w = optional(b.args[2], x.dtype());
+  Tensor dx = b.needed(0) ? empty(t.sizes(), x.dtype()) : Tensor(),
+         dw = b.needed(2) ? empty(b.shapes[2], x.dtype()) : Tensor(),
          db = b.needed(3) ? empty(b.shapes[3], x.dtype()) : Tensor();
-  kernel().group_norm_backward[wide(x)](grad.data(), x.data(), data(w), b.results[1].data(), b.results[2].data(), data(dx), data(dw), data(db), channels_of(t.sizes(), groups));
+  kernel().group_norm_backward[wide(x)](grad.data(), x.data(), data(w), b.results[1].data(), b.results[2].data(),
+                                        data(dx), data(dw), data(db), channels_of(t.sizes(), groups));
   if (dx) b.out[0] = converted(dx, b.dtypes[0]);
   if (dw) b.out[2] = converted(dw, b.dtypes[2]);
   if (db) b.out[3] = converted(db, b.dtypes[3]);
@@ -249,7 +280,8 @@ void batch_norm_kernel(Backward& b) {
     if (train) {
       k = composed(t, gw, rest, b.args[7].as_double(), true);
     } else {
-      Tensor rstd = ops::reshape(ops::cast(b.results[2], t.dtype()), per_channel), mean = ops::reshape(ops::cast(b.results[1], t.dtype()), per_channel);
+      Tensor rstd = ops::reshape(ops::cast(b.results[2], t.dtype()), per_channel),
+             mean = ops::reshape(ops::cast(b.results[1], t.dtype()), per_channel);
       k = {ops::mul(gw, rstd), ops::mul(ops::sub(t, mean), rstd)};
     }
     if (b.needed(0)) b.out[0] = k.dx;
@@ -257,13 +289,16 @@ void batch_norm_kernel(Backward& b) {
     if (b.needed(2)) b.out[2] = ops::sum(g, rest);
     return;
   }
-  Tensor x = computable(t, "batch_norm"), grad = contiguous(converted(g, x.dtype())), w = optional(b.args[1], x.dtype());
-  Tensor dx = b.needed(0) ? empty(t.sizes(), x.dtype()) : Tensor(), dw = b.needed(1) ? empty(b.shapes[1], x.dtype()) : Tensor(),
+  Tensor x = computable(t, "batch_norm"), grad = contiguous(converted(g, x.dtype())),
+         w = optional(b.args[1], x.dtype());
+  Tensor dx = b.needed(0) ? empty(t.sizes(), x.dtype()) : Tensor(),
+         dw = b.needed(1) ? empty(b.shapes[1], x.dtype()) : Tensor(),
          db = b.needed(2) ? empty(b.shapes[2], x.dtype()) : Tensor();
   Dims sizes(t.sizes());
   if (t.dim() == 1) sizes = Dims{1, t.size(0)};
   if (t.numel())
-    kernel().batch_norm_backward[wide(x)](grad.data(), x.data(), data(w), b.results[1].data(), b.results[2].data(), data(dx), data(dw), data(db), channels_of(sizes), train);
+    kernel().batch_norm_backward[wide(x)](grad.data(), x.data(), data(w), b.results[1].data(), b.results[2].data(),
+                                          data(dx), data(dw), data(db), channels_of(sizes), train);
   if (dx) b.out[0] = converted(dx, b.dtypes[0]);
   if (dw) b.out[1] = converted(dw, b.dtypes[1]);
   if (db) b.out[2] = converted(db, b.dtypes[2]);

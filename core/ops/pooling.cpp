@@ -36,7 +36,8 @@ Window window_of(const std::string& op, int n, const Value& size, const Value& s
   for (const Dims* list : {&w.size, &w.stride, &w.padding, &w.dilation})
     for (int64_t v : *list)
       if (v > INT32_MAX)
-        fail(ErrorKind::Runtime, "integer out of range\n", op, ": expected numbers below 2**31; got ", shape_text(*list));
+        fail(ErrorKind::Runtime, "integer out of range\n", op, ": expected numbers below 2**31; got ",
+             shape_text(*list));
   for (int i = 0; i < n; i++) {
     if (w.size[i] <= 0)
       fail(ErrorKind::Runtime, op, "() kernel_size must be greater than zero, but got ", w.size[i], "\n", op,
@@ -125,8 +126,7 @@ Dims output_size(const std::string& op, Ints in, const Window& w) {
 // ---- whole numbers: rare, so plain loops over int64 ----
 
 // f(plane, output position, its window's taps as f2(flat input position)) in order.
-template <class F>
-void each_window(const kernels::PoolShape& s, F&& f) {
+template <class F> void each_window(const kernels::PoolShape& s, F&& f) {
   int64_t at = 0;
   for (int64_t p = 0; p < s.planes; p++)
     for (int64_t d = 0; d < s.out[0]; d++)
@@ -209,8 +209,7 @@ bool may_differentiate(const Tensor& t) {
          (state.grad_enabled && (t.requires_grad() || t->is_view) && is_differentiable(t.dtype()));
 }
 
-template <class WithIndices>
-void max_pool(Call& c, int n, WithIndices with_indices) {
+template <class WithIndices> void max_pool(Call& c, int n, WithIndices with_indices) {
   const Tensor& t = c.tensor(0);
   if (may_differentiate(t)) {
     c.results[0] = with_indices(c.args)[0];
@@ -232,7 +231,8 @@ void check_positions(const Tensor& x, const Tensor& indices, const char* op) {
 // `t` and sizes of what it was pooled from, or will be spread over: as many dimensions, of which the last n may differ.
 void check_spatial(const char* op, const Tensor& t, Ints size, int64_t n) {
   bool good = n >= 1 && n <= 3 && int(size.size()) == t.dim() && t.dim() >= n;
-  for (int d = 0; good && d < t.dim(); d++) good = size[size_t(d)] >= 0 && (d >= t.dim() - n || t.size(d) == size[size_t(d)]);
+  for (int d = 0; good && d < t.dim(); d++)
+    good = size[size_t(d)] >= 0 && (d >= t.dim() - n || t.size(d) == size[size_t(d)]);
   if (!good)
     fail(ErrorKind::Runtime, op, ": expected extents that agree but for the last ", n, "; got ", describe(t), " and ",
          shape_text(size));
@@ -307,8 +307,7 @@ void zero(const Tensor& t) {
 }
 
 // Runs f(input as float32 or float64, result of that type) for a map of one tensor to another of the same type.
-template <class F>
-void mapped(Call& c, Ints size, const char* op, F&& f) {
+template <class F> void mapped(Call& c, Ints size, const char* op, F&& f) {
   const Tensor& t = c.tensor(0);
   Tensor x = computable(t, op);
   Tensor& y = result(c, 0, size, t.dtype());
@@ -354,7 +353,8 @@ void max_pool_gather(Call& c) {
   const Tensor &t = c.tensor(0), &at = c.tensor(1);
   int n = int(c.args[2].as_int());
   check_spatial("max_pool_gather", t, at.sizes(), c.args[2].as_int());
-  if (at.dtype() != DType::Int64) fail(ErrorKind::Runtime, "max_pool_gather: expected int64 positions; got ", describe(at));
+  if (at.dtype() != DType::Int64)
+    fail(ErrorKind::Runtime, "max_pool_gather: expected int64 positions; got ", describe(at));
   Tensor indices = contiguous(at);
   mapped(c, at.sizes(), "max_pool_gather", [&](const Tensor& x, const Tensor& y) {
     kernel().max_unpool_backward[wide(x)](x.data(), indices.data_as<int64_t>(), y.data(), planes_of(t.sizes(), n),
@@ -415,7 +415,8 @@ void avg_pool_backward(Call& c) {
   Ints from = c.tensor(0).sizes();
   check_spatial("avg_pool_backward", c.tensor(0), size, w.size.size());
   if (!equal(output_size("avg_pool_backward", size, w), from))
-    fail(ErrorKind::Runtime, "avg_pool_backward: expected a cotangent for windows over ", shape_text(size), "; got ", shape_text(from));
+    fail(ErrorKind::Runtime, "avg_pool_backward: expected a cotangent for windows over ", shape_text(size), "; got ",
+         shape_text(from));
   mapped(c, size, "avg_pool2d", [&](const Tensor& x, const Tensor& y) {
     kernel().avg_pool_backward[wide(x)](x.data(), y.data(), shape_of(size, from, w), c.args[6].as_bool(),
                                         c.args[7].as_int());
@@ -437,7 +438,8 @@ void adaptive_avg_pool_backward(Call& c) {
   int n = int(c.args[2].as_ints().size());
   check_spatial("adaptive_avg_pool_backward", c.tensor(0), size, n);
   if (!equal(from.last(size_t(n)), c.args[2].as_ints()))
-    fail(ErrorKind::Runtime, "adaptive_avg_pool_backward: expected a cotangent of ", shape_text(c.args[2].as_ints()), "; got ", shape_text(from));
+    fail(ErrorKind::Runtime, "adaptive_avg_pool_backward: expected a cotangent of ", shape_text(c.args[2].as_ints()),
+         "; got ", shape_text(from));
   mapped(c, size, "adaptive_avg_pool2d", [&](const Tensor& x, const Tensor& y) {
     kernel().adaptive_avg_pool_backward[wide(x)](x.data(), y.data(), extents(size, from, n));
   });

@@ -15,8 +15,7 @@ Generator& generator(const Call& c) {
 
 // f(memory, elements, contiguous) for result 0: argument 0 in place, or a new tensor like it. Dense tensors are filled
 // as they lie in memory, others in the order of their elements.
-template <class F>
-void fill(Call& c, F&& f) {
+template <class F> void fill(Call& c, F&& f) {
   const Tensor& t = c.tensor(0);
   if (!c.results[0]) c.results[0] = empty_like(t);
   const Tensor& out = c.results[0];

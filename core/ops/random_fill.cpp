@@ -21,8 +21,7 @@ const RandomKernels& kernel() { return kernels::table<RandomKernels>(); }
 }
 
 // Each element from a float64 of [0, 1), two words each: out[i] = convert(f(u)).
-template <class T, class F>
-void fill_from_doubles(Generator& g, T* out, int64_t n, F&& f) {
+template <class T, class F> void fill_from_doubles(Generator& g, T* out, int64_t n, F&& f) {
   blocks_of_words(g, n, 2, [&](const uint32_t* words, int64_t first, int64_t count) {
     parallel_for(count, 2048, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++) {
@@ -33,25 +32,18 @@ void fill_from_doubles(Generator& g, T* out, int64_t n, F&& f) {
   });
 }
 
-template <class F>
-void fill_real(const char* name, Generator& g, DType dtype, void* out, int64_t n, F&& f) {
+template <class F> void fill_real(const char* name, Generator& g, DType dtype, void* out, int64_t n, F&& f) {
   switch (dtype) {
-    case DType::Float16:
-      return fill_from_doubles(g, static_cast<Half*>(out), n, f);
-    case DType::BFloat16:
-      return fill_from_doubles(g, static_cast<BFloat16*>(out), n, f);
-    case DType::Float32:
-      return fill_from_doubles(g, static_cast<float*>(out), n, f);
-    case DType::Float64:
-      return fill_from_doubles(g, static_cast<double*>(out), n, f);
-    default:
-      no_kernel(name, dtype);
+    case DType::Float16: return fill_from_doubles(g, static_cast<Half*>(out), n, f);
+    case DType::BFloat16: return fill_from_doubles(g, static_cast<BFloat16*>(out), n, f);
+    case DType::Float32: return fill_from_doubles(g, static_cast<float*>(out), n, f);
+    case DType::Float64: return fill_from_doubles(g, static_cast<double*>(out), n, f);
+    default: no_kernel(name, dtype);
   }
 }
 
 // ---- uniform -----------------------------------------------------------------------------------------------------
-template <class T>
-void uniform_half(Generator& g, T* out, int64_t n, float from, float to) {
+template <class T> void uniform_half(Generator& g, T* out, int64_t n, float from, float to) {
   T low = from_float<T>(from), high = from_float<T>(to);
   blocks_of_words(g, n, 1, [&](uint32_t* words, int64_t first, int64_t count) {
     parallel_for(count, 16384, [&](int64_t begin, int64_t end) {
@@ -82,8 +74,7 @@ void uniform_double(Generator& g, double* out, int64_t n, double from, double to
 }
 
 // ---- normal ------------------------------------------------------------------------------------------------------
-template <class T>
-void normal_serial(Generator& g, T* out, int64_t n, double mean, double std) {
+template <class T> void normal_serial(Generator& g, T* out, int64_t n, double mean, double std) {
   for (int64_t i = 0; i < n; i++) out[i] = from_double<T>(std::fma(g.normal_double(), std, mean));
 }
 
@@ -120,8 +111,7 @@ void normal_double(Generator& g, double* out, int64_t n, double mean, double std
 }
 
 // The 16-bit types go through float32; here only whole blocks take words.
-template <class T>
-void normal_half(Generator& g, T* out, int64_t n, float mean, float std) {
+template <class T> void normal_half(Generator& g, T* out, int64_t n, float mean, float std) {
   blocks_of_words(g, n / 16 * 16, 1, [&](uint32_t* words, int64_t first, int64_t count) {
     parallel_for(count / 16, 512, [&](int64_t begin, int64_t end) {
       auto* values = reinterpret_cast<float*>(words);
@@ -141,16 +131,14 @@ void normal_half(Generator& g, T* out, int64_t n, float mean, float std) {
 uint64_t threshold_of(double p) { return uint64_t(std::ceil(p * 0x1p53)); }  // u < p for 53-bit u, in integers
 
 // flips(first, bytes, count) for one block after the other.
-template <class F>
-void flip(Generator& g, int64_t n, double p, F&& use) {
+template <class F> void flip(Generator& g, int64_t n, double p, F&& use) {
   uint64_t threshold = threshold_of(p);
   blocks_of_words(g, n, 2, [&](uint32_t* words, int64_t first, int64_t count) {
     parallel_for(count, 16384, [&](int64_t begin, int64_t end) { use(words, threshold, first, begin, end); });
   });
 }
 
-template <class T, class P>
-void flip_each(Generator& g, T* out, const P* p, int64_t n) {
+template <class T, class P> void flip_each(Generator& g, T* out, const P* p, int64_t n) {
   constexpr bool wide = sizeof(P) == 8;
   blocks_of_words(g, n, wide ? 2 : 1, [&](const uint32_t* words, int64_t first, int64_t count) {
     parallel_for(count, 8192, [&](int64_t begin, int64_t end) {
@@ -170,8 +158,7 @@ void flip_each(Generator& g, T* out, const P* p, int64_t n) {
   });
 }
 
-template <class T>
-void drop(Generator& g, const T* x, T* out, bool* mask, int64_t n, double p) {
+template <class T> void drop(Generator& g, const T* x, T* out, bool* mask, int64_t n, double p) {
   flip(g, n, 1 - p, [&](uint32_t* words, uint64_t threshold, int64_t first, int64_t begin, int64_t end) {
     auto* keep = reinterpret_cast<uint8_t*>(mask + first);
     kernel().bernoulli(words + 2 * begin, keep + begin, end - begin, threshold);
@@ -202,14 +189,10 @@ void uniform(Generator& g, DType dtype, void* out, int64_t n, double from, doubl
         " which result in to-from to exceed the limit");
   OuterLock lock;
   switch (dtype) {
-    case DType::Float16:
-      return uniform_half(g, static_cast<Half*>(out), n, float(from), float(to));
-    case DType::BFloat16:
-      return uniform_half(g, static_cast<BFloat16*>(out), n, float(from), float(to));
-    case DType::Float32:
-      return uniform_float(g, static_cast<float*>(out), n, float(from), float(to));
-    default:
-      return uniform_double(g, static_cast<double*>(out), n, from, to);
+    case DType::Float16: return uniform_half(g, static_cast<Half*>(out), n, float(from), float(to));
+    case DType::BFloat16: return uniform_half(g, static_cast<BFloat16*>(out), n, float(from), float(to));
+    case DType::Float32: return uniform_float(g, static_cast<float*>(out), n, float(from), float(to));
+    default: return uniform_double(g, static_cast<double*>(out), n, from, to);
   }
 }
 

@@ -36,43 +36,27 @@ struct Bounds {
 };
 Bounds bounds_of(DType t) {  // of integral types: what they hold; of floating ones: integers without gaps
   switch (t) {
-    case DType::Bool:
-      return {0, 1};
-    case DType::UInt8:
-      return {0, 255};
-    case DType::Int8:
-      return {-128, 127};
-    case DType::Int16:
-      return {-32768, 32767};
-    case DType::Int32:
-      return {INT32_MIN, INT32_MAX};
-    case DType::Float16:
-      return {-(1 << 11), 1 << 11};
-    case DType::BFloat16:
-      return {-(1 << 8), 1 << 8};
-    case DType::Float32:
-      return {-(1 << 24), 1 << 24};
-    case DType::Float64:
-      return {-(int64_t(1) << 53), int64_t(1) << 53};
-    default:
-      return {INT64_MIN, INT64_MAX};
+    case DType::Bool: return {0, 1};
+    case DType::UInt8: return {0, 255};
+    case DType::Int8: return {-128, 127};
+    case DType::Int16: return {-32768, 32767};
+    case DType::Int32: return {INT32_MIN, INT32_MAX};
+    case DType::Float16: return {-(1 << 11), 1 << 11};
+    case DType::BFloat16: return {-(1 << 8), 1 << 8};
+    case DType::Float32: return {-(1 << 24), 1 << 24};
+    case DType::Float64: return {-(int64_t(1) << 53), int64_t(1) << 53};
+    default: return {INT64_MIN, INT64_MAX};
   }
 }
 
 const char* c_name(DType t) {  // as PyTorch's range errors name types
   switch (t) {
-    case DType::Bool:
-      return "bool";
-    case DType::UInt8:
-      return "unsigned char";
-    case DType::Int8:
-      return "signed char";
-    case DType::Int16:
-      return "short";
-    case DType::Int32:
-      return "int";
-    default:
-      return "long";
+    case DType::Bool: return "bool";
+    case DType::UInt8: return "unsigned char";
+    case DType::Int8: return "signed char";
+    case DType::Int16: return "short";
+    case DType::Int32: return "int";
+    default: return "long";
   }
 }
 
@@ -92,8 +76,7 @@ void check_in_range(const char* what, int64_t value, DType t) {
         " in [", b.low, ", ", b.high, "]; got ", value);
 }
 
-template <class T>
-struct RowScratch {  // room for n elements
+template <class T> struct RowScratch {  // room for n elements
   T* data;
   size_t bytes;
   explicit RowScratch(int64_t n) : bytes(size_t(n) * sizeof(T)) { data = static_cast<T*>(allocate(bytes)); }

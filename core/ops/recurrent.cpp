@@ -255,8 +255,7 @@ bool fused(const Backward& b, int reserve, const Steps& s) {
 }
 
 // g * slope of the activation at its result h, for plain layers; h is of the same shape.
-template <class T>
-void slope(const T* g, const T* next, const T* h, T* out, int64_t n, bool relu) {
+template <class T> void slope(const T* g, const T* next, const T* h, T* out, int64_t n, bool relu) {
   for (int64_t i = 0; i < n; i++) {
     T d = (g ? g[i] : T(0)) + next[i];
     out[i] = relu ? (h[i] > 0 ? d : T(0)) : d * (T(1) - h[i] * h[i]);

@@ -34,15 +34,16 @@ DType folded_type(const Primitive& p, DType input, bool named) {
   if (is_integral(t) && p.reduction->kernel[int(DType::Int64)]) return DType::Int64;
   if (p.supports(DType::Bool)) return DType::Bool;
   if (!named && is_integral(input) && std::string_view(p.name) == "mean")
-    fail(ErrorKind::Runtime, "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: ",
+    fail(ErrorKind::Runtime,
+         "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: ",
          python_name_of(input), "\nmean: expected floating elements; got ", name_of(input), "\nhint: x.float().mean()");
   fail(ErrorKind::Runtime, "\"", p.name, "\" not implemented for '", python_name_of(input), "'\n", p.name,
        ": expected another element type; got ", name_of(input));
 }
 
 struct Layout {
-  Tensor data;        // dense, its dimensions in memory order
-  Dims order;         // data's dimension k is the input's dimension order[k]
+  Tensor data;  // dense, its dimensions in memory order
+  Dims order;   // data's dimension k is the input's dimension order[k]
   int64_t outer = 1, reduced = 1, inner = 1;
   bool natural = true;  // the kept dimensions come out in the input's order
 };
@@ -52,7 +53,8 @@ Layout lay_out(const Tensor& t, const DimSet& dims) {
   int rank = t.dim();
   for (int i = 0; i < rank; i++) l.order.push_back(i);
   if (!t.contiguous())
-    std::stable_sort(l.order.begin(), l.order.end(), [&](int64_t a, int64_t b) { return t.stride(int(a)) > t.stride(int(b)); });
+    std::stable_sort(l.order.begin(), l.order.end(),
+                     [&](int64_t a, int64_t b) { return t.stride(int(a)) > t.stride(int(b)); });
   // The reduced dimensions must be neighbours; where they are not, they move to the end in a copy.
   int first = -1, last = -1, seen = 0;
   for (int k = 0; k < rank; k++) {
@@ -105,8 +107,10 @@ Tensor reordered(const Tensor& flat, const Layout& l, const DimSet& dims, const 
   }
   Dims strides;
   for (int i = 0; i < rank; i++) {
-    if (!dims.has(i)) strides.push_back(by_input[i]);
-    else if (keep) strides.push_back(1);
+    if (!dims.has(i))
+      strides.push_back(by_input[i]);
+    else if (keep)
+      strides.push_back(1);
   }
   return contiguous(make_view(flat, sizes, strides, 0));
 }
@@ -136,7 +140,9 @@ void reduce(Call& c) {
     for (int i = 0; i < input.dim(); i++)
       if (dims.has(i) && input.size(i) == 0) {
         if (a.dim->none() || a.dim->as_ints().empty())
-          fail(ErrorKind::Runtime, p.name, "(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.");
+          fail(ErrorKind::Runtime, p.name,
+               "(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
+               "'dim' argument.");
         fail(ErrorKind::Index, p.name, "(): Expected reduction dim ", i, " to have non-zero size.");
       }
   Tensor brought = input.dtype() == folded ? Tensor() : converted(input, folded);
@@ -158,16 +164,20 @@ void reduce(Call& c) {
     Layout l = lay_out(t, dims);
     if (l.natural) {
       Tensor& out = result(c, 0, sizes, out_dtype);
-      if (out.numel()) p.reduction->kernel[int(folded)](out.data(), l.data.data(), l.outer, l.reduced, l.inner, a.numbers);
+      if (out.numel())
+        p.reduction->kernel[int(folded)](out.data(), l.data.data(), l.outer, l.reduced, l.inner, a.numbers);
       return;
     }
   }
   Layout l = lay_out(t, dims);
   Tensor flat = empty(Dims{l.outer * l.inner}, raw);
-  if (flat.numel()) p.reduction->kernel[int(folded)](flat.data(), l.data.data(), l.outer, l.reduced, l.inner, a.numbers);
+  if (flat.numel())
+    p.reduction->kernel[int(folded)](flat.data(), l.data.data(), l.outer, l.reduced, l.inner, a.numbers);
   Tensor final = converted(reordered(flat, l, dims, t, sizes, keep), out_dtype);
-  if (c.results[0]) copy_into(result(c, 0, sizes, out_dtype), final);
-  else c.results[0] = final;
+  if (c.results[0])
+    copy_into(result(c, 0, sizes, out_dtype), final);
+  else
+    c.results[0] = final;
 }
 
 void unreduce(Call& c) {

@@ -149,7 +149,8 @@ namespace entries {
 
 static void check_options(const Value* options, size_t n) {
   int64_t mode = options[1].as_int();
-  if (mode < 0 || mode > int64_t(Interpolation::Cubic) || n > 3 || (options[0].kind == Kind::Doubles && options[0].count != n))
+  if (mode < 0 || mode > int64_t(Interpolation::Cubic) || n > 3 ||
+      (options[0].kind == Kind::Doubles && options[0].count != n))
     fail(ErrorKind::Runtime, "resample: expected at most three sizes, a scale for each, a known mode; got mode ", mode);
 }
 
@@ -188,10 +189,11 @@ void resample_backward(Call& c) {
   Dims expected(sizes);
   bool good = sizes.size() > size.size() && !size.empty() && size.size() <= 3;
   for (size_t i = 0; good && i < size.size(); i++) expected[int(sizes.size() - size.size() + i)] = size[i];
-  for (size_t i = 0; good && i < sizes.size(); i++) good = sizes[i] >= 0 && (i < sizes.size() - size.size() || sizes[i] > 0);
+  for (size_t i = 0; good && i < sizes.size(); i++)
+    good = sizes[i] >= 0 && (i < sizes.size() - size.size() || sizes[i] > 0);
   if (!good || !equal(expected, g.sizes()))
-    fail(ErrorKind::Runtime, "resample_backward: expected a cotangent of the result's shape; got ", describe(g), " for ",
-         shape_text(sizes), " resampled to ", shape_text(size));
+    fail(ErrorKind::Runtime, "resample_backward: expected a cotangent of the result's shape; got ", describe(g),
+         " for ", shape_text(sizes), " resampled to ", shape_text(size));
   check_options(c.args + 3, size.size());
   Tensor x = computable(g, "upsample");
   Tensor& y = result(c, 0, sizes, g.dtype());
@@ -240,11 +242,12 @@ void pad_borders_backward(Call& c) {
   Ints padding = c.args[2].as_ints();
   if (padding.size() % 2 || padding.size() / 2 > sizes.size() || padding.size() > 6 || c.args[3].as_int() < 0 ||
       c.args[3].as_int() > int64_t(PadMode::Circular))
-    fail(ErrorKind::Runtime, "pad_borders_backward: expected (left, right) for at most three dimensions; got ", shape_text(padding),
-         " for ", shape_text(sizes));
+    fail(ErrorKind::Runtime, "pad_borders_backward: expected (left, right) for at most three dimensions; got ",
+         shape_text(padding), " for ", shape_text(sizes));
   Padding p = padding_of(sizes, padding);
   if (!equal(p.out, g.sizes()))
-    fail(ErrorKind::Runtime, "pad_borders_backward: expected a cotangent of shape ", shape_text(p.out), "; got ", describe(g));
+    fail(ErrorKind::Runtime, "pad_borders_backward: expected a cotangent of shape ", shape_text(p.out), "; got ",
+         describe(g));
   Tensor& y = result(c, 0, sizes, g.dtype());
   if (!y.numel()) return;
   auto transposed = [&](const Tensor& from) {

@@ -66,8 +66,7 @@ void extreme(Call& c, void (*kernel)(DType, void*, int64_t*, const void*, int64_
 }
 
 // log(exp(a) + exp(b)), by the greater real part; complex numbers are rare enough for plain code.
-template <class R>
-std::complex<R> log_add(std::complex<R> a, std::complex<R> b) {
+template <class R> std::complex<R> log_add(std::complex<R> a, std::complex<R> b) {
   if (std::isnan(a.real()) || std::isnan(a.imag()) || std::isnan(b.real()) || std::isnan(b.imag()))
     return {R(NAN), R(NAN)};
   if (a.real() < b.real()) std::swap(a, b);
@@ -76,8 +75,7 @@ std::complex<R> log_add(std::complex<R> a, std::complex<R> b) {
   return a + std::log(std::complex<R>(1) + std::exp(b - a));
 }
 
-template <class R>
-void complex_running_logsumexp(const Tensor& out, const Tensor& x, int dim) {
+template <class R> void complex_running_logsumexp(const Tensor& out, const Tensor& x, int dim) {
   Split3 s = split_at(x.sizes(), dim);
   auto* from = reinterpret_cast<const std::complex<R>*>(x.data());
   auto* to = reinterpret_cast<std::complex<R>*>(out.data());

@@ -25,8 +25,7 @@ Tensor moved_last(const Tensor& t, int dim) {
 
 // Runs f(rows, n, in, values, indices) with `dim` of the input last and contiguous; the results get `k` elements along
 // it (k = -1: none, the dimension goes or stays with extent 1).
-template <class F>
-void along(Call& c, int dim, int64_t k, bool keep, F&& f) {
+template <class F> void along(Call& c, int dim, int64_t k, bool keep, F&& f) {
   const Tensor& t = c.tensor(0);
   Tensor line = at_least_1d(t), rows = contiguous(moved_last(line, dim));
   int64_t n = line.size(dim), count = n ? rows.numel() / n : product(Ints(rows.sizes()).first(size_t(rows.dim() - 1)));

@@ -20,8 +20,10 @@ DimSet dim_set(const Value& dims, int rank) {
 Dims without(Ints sizes, const DimSet& dims, bool keep) {
   Dims kept;
   for (int i = 0; i < int(sizes.size()); i++) {
-    if (!dims.has(i)) kept.push_back(sizes[i]);
-    else if (keep) kept.push_back(1);
+    if (!dims.has(i))
+      kept.push_back(sizes[i]);
+    else if (keep)
+      kept.push_back(1);
   }
   return kept;
 }
@@ -42,12 +44,15 @@ Dims inferred_size(Ints size, int64_t numel) {
       none = none || result[i] == 0;
     }
   }
-  if (none) known = 0;
-  else if (!fits) known = -1;  // more than any tensor has
+  if (none)
+    known = 0;
+  else if (!fits)
+    known = -1;  // more than any tensor has
   if (unknown >= 0 && known == 0)
     fail(ErrorKind::Runtime, "cannot reshape tensor of 0 elements into shape ", text_of(size),
          " because the unspecified dimension size -1 can be any value and is ambiguous");
-  if (unknown >= 0 && known > 0 && numel % known == 0) result[unknown] = numel / known;
+  if (unknown >= 0 && known > 0 && numel % known == 0)
+    result[unknown] = numel / known;
   else if (unknown >= 0 || known != numel)
     fail(ErrorKind::Runtime, "shape '", text_of(size), "' is invalid for input of size ", numel);
   return result;
@@ -56,8 +61,10 @@ Dims inferred_size(Ints size, int64_t numel) {
 bool view_strides(const Tensor& t, Ints size, Dims& strides) {
   strides = Dims(int(size.size()));
   if (t.numel() == 0 || t.contiguous()) {
-    if (t.numel() == 0 && equal(t.sizes(), size)) strides = Dims(t.strides());
-    else strides = contiguous_strides(size);
+    if (t.numel() == 0 && equal(t.sizes(), size))
+      strides = Dims(t.strides());
+    else
+      strides = contiguous_strides(size);
     return true;
   }
   // Runs of the input's dimensions that lie one behind the other, matched from the innermost outwards.
@@ -103,8 +110,10 @@ Dims permutation(const Call& c) {
   int rank = c.tensor(0).dim();
   Ints dims = c.args[1].as_ints();
   if (int(dims.size()) != rank)
-    fail(ErrorKind::Runtime, "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of dimensions i.e. input.dim() = ", rank,
-         " is not equal to len(dims) = ", dims.size());
+    fail(ErrorKind::Runtime,
+         "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
+         "ordering of dimensions i.e. input.dim() = ",
+         rank, " is not equal to len(dims) = ", dims.size());
   Dims order;
   bool seen[kMaxDims] = {};
   for (int64_t d : dims) {
@@ -131,7 +140,8 @@ void check_in_storage(const Tensor& t, Ints sizes, Ints strides, int64_t offset)
   for (size_t i = 0; i < sizes.size(); i++) {
     if (sizes[i] < 0) fail(ErrorKind::Runtime, "as_strided: Negative sizes are not supported");
     if (strides[i] < 0)
-      fail(ErrorKind::Runtime, "as_strided: Negative strides are not supported at the moment, got strides: ", text_of(strides));
+      fail(ErrorKind::Runtime,
+           "as_strided: Negative strides are not supported at the moment, got strides: ", text_of(strides));
     none = none || sizes[i] == 0;
   }
   if (none) return;
@@ -151,7 +161,8 @@ void view_as_shape(Call& c) {
   const Tensor& t = c.tensor(0);
   Dims size = inferred_size(c.args[1].as_ints(), t.numel()), strides;
   if (!view_strides(t, size, strides))
-    fail(ErrorKind::Runtime, "view size is not compatible with input tensor's size and stride (at least one dimension spans "
+    fail(ErrorKind::Runtime,
+         "view size is not compatible with input tensor's size and stride (at least one dimension spans "
          "across two contiguous subspaces). Use .reshape(...) instead.\nview: expected strides that allow shape ",
          shape_text(size), "; got ", describe(t), " with strides ", text_of(t.strides()));
   give(c, size, strides);
@@ -162,15 +173,16 @@ void expand(Call& c) {
   Dims size(c.args[1].as_ints());
   int shift = size.size() - t.dim();
   if (shift < 0)
-    fail(ErrorKind::Runtime, "expand(", describe(t), ", size=", text_of(size), "): the number of sizes provided (", size.size(),
-         ") must be greater or equal to the number of dimensions in the tensor (", t.dim(), ")");
+    fail(ErrorKind::Runtime, "expand(", describe(t), ", size=", text_of(size), "): the number of sizes provided (",
+         size.size(), ") must be greater or equal to the number of dimensions in the tensor (", t.dim(), ")");
   for (int i = 0; i < size.size(); i++) {
     if (size[i] != -1) {
       if (size[i] < 0) fail(ErrorKind::Runtime, "expand: sizes must be -1 or not negative, got ", text_of(size));
       continue;
     }
     if (i < shift)
-      fail(ErrorKind::Runtime, "The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension ", i);
+      fail(ErrorKind::Runtime,
+           "The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension ", i);
     size[i] = t.size(i - shift);
   }
   Tensor view = expanded(t, size);
@@ -211,7 +223,8 @@ void select(Call& c) {
   int dim = dim_of(c, 1);
   int64_t index = c.args[2].as_int(), n = t.size(dim);
   if (index < -n || index >= n)
-    fail(ErrorKind::Index, "select(): index ", index, " out of range for tensor of size ", text_of(t.sizes()), " at dimension ", dim);
+    fail(ErrorKind::Index, "select(): index ", index, " out of range for tensor of size ", text_of(t.sizes()),
+         " at dimension ", dim);
   if (index < 0) index += n;
   Dims sizes(t.sizes()), strides(t.strides());
   int64_t step = strides[dim];
@@ -242,7 +255,8 @@ void narrow(Call& c) {
   int64_t n = t.size(dim), start = c.args[2].as_int(), length = c.args[3].as_int();
   if (length < 0) fail(ErrorKind::Runtime, "narrow(): length must be non-negative.");
   if (start < -n || start > n)
-    fail(ErrorKind::Index, "Dimension out of range (expected to be in range of [", -n, ", ", n, "], but got ", start, ")");
+    fail(ErrorKind::Index, "Dimension out of range (expected to be in range of [", -n, ", ", n, "], but got ", start,
+         ")");
   if (start < 0) start += n;
   if (length > n - start)
     fail(ErrorKind::Runtime, "start (", start, ") + length (", length, ") exceeds dimension size (", n, ").");
@@ -277,8 +291,10 @@ void diagonal(Call& c) {
   const Tensor& t = c.tensor(0);
   int64_t offset = c.args[1].as_int();
   int a = dim_of(c, 2), b = dim_of(c, 3);
-  if (a == b) fail(ErrorKind::Runtime, "diagonal dimensions cannot be identical ", c.args[2].as_int(), ", ", c.args[3].as_int());
-  int64_t n = std::max<int64_t>(0, offset >= 0 ? std::min(t.size(a), t.size(b) - offset) : std::min(t.size(a) + offset, t.size(b)));
+  if (a == b)
+    fail(ErrorKind::Runtime, "diagonal dimensions cannot be identical ", c.args[2].as_int(), ", ", c.args[3].as_int());
+  int64_t n = std::max<int64_t>(
+      0, offset >= 0 ? std::min(t.size(a), t.size(b) - offset) : std::min(t.size(a) + offset, t.size(b)));
   int64_t start = n == 0 ? 0 : offset >= 0 ? offset * t.stride(b) : -offset * t.stride(a);
   Dims sizes, strides;
   for (int i = 0; i < t.dim(); i++)
@@ -313,8 +329,7 @@ void unfold(Call& c) {
 void as_strided(Call& c) {
   const Tensor& t = c.tensor(0);
   Ints sizes = c.args[1].as_ints(), strides = c.args[2].as_ints();
-  if (sizes.size() != strides.size())
-    fail(ErrorKind::Runtime, "mismatch in length of strides and shape");
+  if (sizes.size() != strides.size()) fail(ErrorKind::Runtime, "mismatch in length of strides and shape");
   int64_t offset = c.args[3].int_or(t.offset());
   if (offset < 0) fail(ErrorKind::Runtime, "Tensor: invalid storage offset ", offset);
   check_in_storage(t, sizes, strides, offset);
@@ -334,7 +349,9 @@ void view_as_real(Call& c) {
 void view_as_complex(Call& c) {
   const Tensor& t = c.tensor(0);
   if (t.dtype() != DType::Float32 && t.dtype() != DType::Float64)
-    fail(ErrorKind::Runtime, "view_as_complex is only supported for floating point tensors, but got a tensor of scalar type: ", python_name_of(t.dtype()));
+    fail(ErrorKind::Runtime,
+         "view_as_complex is only supported for floating point tensors, but got a tensor of scalar type: ",
+         python_name_of(t.dtype()));
   if (t.dim() == 0) fail(ErrorKind::Runtime, "Input tensor must have one or more dimensions");
   if (t.size(t.dim() - 1) != 2) fail(ErrorKind::Runtime, "Tensor must have a last dimension of size 2");
   if (t.stride(t.dim() - 1) != 1) fail(ErrorKind::Runtime, "Tensor must have a last dimension with stride 1");
@@ -358,10 +375,11 @@ void view_dtype(Call& c) {
   int64_t byte_offset = t.offset() * from_size;
   if (from_size != to_size) {
     if (t.dim() == 0)
-      fail(ErrorKind::Runtime, "self.dim() cannot be 0 to view ", python_name_of(t.dtype()), " as ", python_name_of(to), " (different element sizes)");
+      fail(ErrorKind::Runtime, "self.dim() cannot be 0 to view ", python_name_of(t.dtype()), " as ", python_name_of(to),
+           " (different element sizes)");
     if (t.stride(last) != 1)
-      fail(ErrorKind::Runtime, "self.stride(-1) must be 1 to view ", python_name_of(t.dtype()), " as ", python_name_of(to),
-           " (different element sizes), but got ", t.stride(last));
+      fail(ErrorKind::Runtime, "self.stride(-1) must be 1 to view ", python_name_of(t.dtype()), " as ",
+           python_name_of(to), " (different element sizes), but got ", t.stride(last));
     bool fits = t.size(last) * from_size % to_size == 0 && byte_offset % to_size == 0;
     for (int i = 0; i < last; i++) fits = fits && t.stride(i) * from_size % to_size == 0;
     if (!fits)

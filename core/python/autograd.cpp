@@ -22,7 +22,9 @@ void node_dealloc(PyObject* o) {
   PyObject_Free(o);
 }
 Node* node_of(PyObject* o) { return reinterpret_cast<NodeObject*>(o)->node; }
-PyObject* node_repr(PyObject* o) { return PyUnicode_FromFormat("<%s object at %p>", node_of(o)->name(), (void*)node_of(o)); }
+PyObject* node_repr(PyObject* o) {
+  return PyUnicode_FromFormat("<%s object at %p>", node_of(o)->name(), (void*)node_of(o));
+}
 PyObject* node_name(PyObject* o, PyObject*) { return PyUnicode_FromString(node_of(o)->name()); }
 PyObject* wrap_node(Node* n);
 
@@ -39,7 +41,9 @@ PyObject* leaf_variable(PyObject* o, void*) { return Py_NewRef(reinterpret_cast<
 PyObject* leaf_repr(PyObject* o) { return PyUnicode_FromFormat("<AccumulateGrad object at %p>", (void*)o); }
 PyObject* leaf_name(PyObject*, PyObject*) { return PyUnicode_FromString("torch::autograd::AccumulateGrad"); }
 PyObject* leaf_next(PyObject*, void*) { return PyTuple_New(0); }
-PyGetSetDef leaf_getset[] = {{"variable", leaf_variable, nullptr, nullptr, nullptr}, {"next_functions", leaf_next, nullptr, nullptr, nullptr}, {}};
+PyGetSetDef leaf_getset[] = {{"variable", leaf_variable, nullptr, nullptr, nullptr},
+                             {"next_functions", leaf_next, nullptr, nullptr, nullptr},
+                             {}};
 PyMethodDef leaf_methods[] = {{"name", leaf_name, METH_NOARGS, nullptr}, {}};
 PyTypeObject LeafType = {PyVarObject_HEAD_INIT(nullptr, 0)};
 
@@ -81,7 +85,8 @@ struct PythonHook final : GradHook {
     Object result(ok(PyObject_CallOneArg(f, argument.get())));
     if (after_accumulate || result.get() == Py_None) return Tensor();
     if (!is_tensor(result.get()))
-      raise(PyExc_TypeError, str("hook ", "returned a ", Py_TYPE(result.get())->tp_name, " instead of a Tensor or None"));
+      raise(PyExc_TypeError,
+            str("hook ", "returned a ", Py_TYPE(result.get())->tp_name, " instead of a Tensor or None"));
     return tensor_of(result.get());
   }
   void* owner() const override { return f; }
@@ -107,7 +112,8 @@ struct PythonNodeHook final : NodeExtra::NodeHook {
     if (result == Py_None) return;
     Object sequence(is_tensor(result) ? ok(PyTuple_Pack(1, result)) : ok(PySequence_Tuple(result)));
     if (PyTuple_GET_SIZE(sequence.get()) != Py_ssize_t(list.size()))
-      raise(PyExc_RuntimeError, str("hook has returned an incorrect number of values (got ", PyTuple_GET_SIZE(sequence.get()), ", but expected ", list.size(), ")"));
+      raise(PyExc_RuntimeError, str("hook has returned an incorrect number of values (got ",
+                                    PyTuple_GET_SIZE(sequence.get()), ", but expected ", list.size(), ")"));
     for (size_t i = 0; i < list.size(); i++) {
       PyObject* entry = PyTuple_GET_ITEM(sequence.get(), Py_ssize_t(i));
       list[i] = entry == Py_None ? Tensor() : tensor_of(entry);
@@ -157,12 +163,15 @@ PyObject* node_remove_hook(PyObject* o, PyObject* id) {
 }
 
 PyGetSetDef node_getset[] = {{"next_functions", node_next_functions, nullptr, nullptr, nullptr},
-                             {"metadata", node_metadata, nullptr, nullptr, nullptr}, {}};
-PyMethodDef node_methods[] = {{"name", node_name, METH_NOARGS, nullptr},
-                              {"register_hook", node_register_hook, METH_O, "register_hook(f): f(grad_inputs, grad_outputs) after the node has run."},
-                              {"register_prehook", node_register_prehook, METH_O, "register_prehook(f): f(grad_outputs) before the node runs."},
-                              {"_remove_hook", node_remove_hook, METH_O, nullptr},
-                              {}};
+                             {"metadata", node_metadata, nullptr, nullptr, nullptr},
+                             {}};
+PyMethodDef node_methods[] = {
+    {"name", node_name, METH_NOARGS, nullptr},
+    {"register_hook", node_register_hook, METH_O,
+     "register_hook(f): f(grad_inputs, grad_outputs) after the node has run."},
+    {"register_prehook", node_register_prehook, METH_O, "register_prehook(f): f(grad_outputs) before the node runs."},
+    {"_remove_hook", node_remove_hook, METH_O, nullptr},
+    {}};
 PyTypeObject NodeType = {PyVarObject_HEAD_INIT(nullptr, 0)};
 
 // ---- custom functions ----
@@ -170,9 +179,9 @@ PyTypeObject NodeType = {PyVarObject_HEAD_INIT(nullptr, 0)};
 struct FunctionNode final : Node {
   PyObject* context;
   std::string label;
-  std::vector<Edge> inputs;       // one per tensor argument of forward
-  std::vector<int> positions;     // its position among forward's arguments
-  std::vector<Dims> shapes;       // of the results
+  std::vector<Edge> inputs;    // one per tensor argument of forward
+  std::vector<int> positions;  // its position among forward's arguments
+  std::vector<Dims> shapes;    // of the results
   std::vector<DType> dtypes;
   int arguments = 0;
   bool materialize = true;
@@ -221,14 +230,17 @@ struct FunctionNode final : Node {
     if (!PyTuple_Check(result.get())) result = Object(ok(PyTuple_Pack(1, result.get())));
     Py_ssize_t n = PyTuple_GET_SIZE(result.get());
     bool extra_nones = n > arguments;
-    for (Py_ssize_t i = arguments; i < n; i++) extra_nones = extra_nones && PyTuple_GET_ITEM(result.get(), i) == Py_None;
+    for (Py_ssize_t i = arguments; i < n; i++)
+      extra_nones = extra_nones && PyTuple_GET_ITEM(result.get(), i) == Py_None;
     if (n != arguments && !extra_nones)
-      raise(PyExc_RuntimeError, str("function ", label, " returned an incorrect number of gradients (expected ", arguments, ", got ", n, ")"));
+      raise(PyExc_RuntimeError, str("function ", label, " returned an incorrect number of gradients (expected ",
+                                    arguments, ", got ", n, ")"));
     for (size_t k = 0; k < inputs.size(); k++) {
       PyObject* g = PyTuple_GET_ITEM(result.get(), positions[k]);
       if (g == Py_None) continue;
       if (!is_tensor(g))
-        raise(PyExc_RuntimeError, str("function ", label, " returned a gradient of type ", Py_TYPE(g)->tp_name, " at position ", positions[k], ", expected a Tensor or None"));
+        raise(PyExc_RuntimeError, str("function ", label, " returned a gradient of type ", Py_TYPE(g)->tp_name,
+                                      " at position ", positions[k], ", expected a Tensor or None"));
       out[k] = tensor_of(g);
     }
   }
@@ -240,7 +252,8 @@ PyObject* record_function(PyObject*, PyObject* args) {
     PyObject *context, *inputs, *outputs, *dirty;
     const char* label;
     int materialize;
-    if (!PyArg_ParseTuple(args, "OsOOOp", &context, &label, &inputs, &outputs, &dirty, &materialize)) throw PythonError();
+    if (!PyArg_ParseTuple(args, "OsOOOp", &context, &label, &inputs, &outputs, &dirty, &materialize))
+      throw PythonError();
     auto* n = new FunctionNode(context);
     NodeRef holder(n);
     n->label = label;
@@ -265,8 +278,10 @@ PyObject* record_function(PyObject*, PyObject* args) {
       Tensor t = tensor_of(o);
       n->shapes.emplace_back(Dims(t.sizes()));
       n->dtypes.push_back(t.dtype());
-      if (PySequence_Contains(dirty, o) == 0 && is_differentiable(t.dtype())) set_history(t, holder, uint32_t(i));
-      else if (is_differentiable(t.dtype()) && t->requires_grad) set_history(t, holder, uint32_t(i));
+      if (PySequence_Contains(dirty, o) == 0 && is_differentiable(t.dtype()))
+        set_history(t, holder, uint32_t(i));
+      else if (is_differentiable(t.dtype()) && t->requires_grad)
+        set_history(t, holder, uint32_t(i));
       track(t.get());
     }
     return wrap_node(n);
@@ -276,7 +291,8 @@ PyObject* record_function(PyObject*, PyObject* args) {
 // ---- hooks on saved tensors ----
 struct PythonSavedHooks final : SavedHooks {
   Object pack_with, unpack_with;
-  PythonSavedHooks(PyObject* pack, PyObject* unpack) : pack_with(Object::borrow(pack)), unpack_with(Object::borrow(unpack)) {}
+  PythonSavedHooks(PyObject* pack, PyObject* unpack)
+      : pack_with(Object::borrow(pack)), unpack_with(Object::borrow(unpack)) {}
   ~PythonSavedHooks() override {
     PyGILState_STATE gil = PyGILState_Ensure();
     pack_with = Object();
@@ -298,7 +314,8 @@ struct PythonSavedHooks final : SavedHooks {
   Tensor unpack(void* packed) override {
     Object result(ok(PyObject_CallOneArg(unpack_with.get(), static_cast<PyObject*>(packed))));
     if (!is_tensor(result.get()))
-      raise(PyExc_TypeError, str("Output of saved tensor unpack_hook expected to be a Tensor but got result of type ", Py_TYPE(result.get())->tp_name));
+      raise(PyExc_TypeError, str("Output of saved tensor unpack_hook expected to be a Tensor but got result of type ",
+                                 Py_TYPE(result.get())->tp_name));
     return tensor_of(result.get());
   }
 };
@@ -358,10 +375,13 @@ PyObject* py_run_backward(PyObject*, PyObject* args) {
   return guarded([&]() -> PyObject* {
     PyObject *roots, *grads, *inputs;
     int retain, create;
-    if (!PyArg_ParseTuple(args, "O!O!O!pp", &PyTuple_Type, &roots, &PyTuple_Type, &grads, &PyTuple_Type, &inputs, &retain, &create)) throw PythonError();
+    if (!PyArg_ParseTuple(args, "O!O!O!pp", &PyTuple_Type, &roots, &PyTuple_Type, &grads, &PyTuple_Type, &inputs,
+                          &retain, &create))
+      throw PythonError();
     std::vector<Tensor> from = tensors_in(roots), given = tensors_in(grads), to = tensors_in(inputs);
     for (size_t i = 0; i < from.size(); i++) {
-      if (!requires_grad(from[i].get())) raise(PyExc_RuntimeError, str("element ", i, " of tensors does not require grad and does not have a grad_fn"));
+      if (!requires_grad(from[i].get()))
+        raise(PyExc_RuntimeError, str("element ", i, " of tensors does not require grad and does not have a grad_fn"));
       if (given[i]) continue;
       if (from[i].numel() != 1) raise(PyExc_RuntimeError, "grad can be implicitly created only for scalar outputs");
       given[i] = empty_like(from[i]);
@@ -382,7 +402,8 @@ PyObject* py_add_hook(PyObject*, PyObject* args) {
     int after;
     if (!PyArg_ParseTuple(args, "OOp", &o, &f, &after)) throw PythonError();
     Tensor t = tensor_of(o);
-    if (!requires_grad(t.get())) raise(PyExc_RuntimeError, "cannot register a hook on a tensor that doesn't require gradient");
+    if (!requires_grad(t.get()))
+      raise(PyExc_RuntimeError, "cannot register a hook on a tensor that doesn't require gradient");
     auto hook = std::make_shared<PythonHook>(f);
     hook->after_accumulate = after;
     Node* node = edge_of(t).node();
@@ -397,7 +418,8 @@ PyObject* py_remove_hook(PyObject*, PyObject* args) {
   int index;
   long long id;
   if (!PyArg_ParseTuple(args, "OOiL", &o, &node, &index, &id)) return nullptr;
-  remove_tensor_hook(o == Py_None ? Tensor() : tensor_of(o), node == Py_None ? nullptr : node_of(node), uint32_t(index), id);
+  remove_tensor_hook(o == Py_None ? Tensor() : tensor_of(o), node == Py_None ? nullptr : node_of(node), uint32_t(index),
+                     id);
   Py_RETURN_NONE;
 }
 

@@ -75,9 +75,7 @@ class Plan {
     clear();
     active_ = true;
   }
-  void stop() {
-    *this = Plan();
-  }
+  void stop() { *this = Plan(); }
 
   void subtract(TensorBody* t, Visit& visit) {
     uint32_t at = find(Item(t));
@@ -103,8 +101,10 @@ class Plan {
     while (!pending_.empty()) {
       Item item = pending_.back();
       pending_.pop_back();
-      if (Node* n = item.node()) visit_kept(n, visit);
-      else visit_kept(item.tensor(), visit);
+      if (Node* n = item.node())
+        visit_kept(n, visit);
+      else
+        visit_kept(item.tensor(), visit);
       leads(item, meet);
     }
   }
@@ -146,23 +146,26 @@ class Plan {
     Entry& e = entries_[find(item)];
     if (std::exchange(e.touched, true)) return;
     TensorBody* t = item.tensor();
-    if (t && t->python_state != kAsleep) visit(header_of(t));  // the collector asks it in turn
-    else pending_.push_back(item);
+    if (t && t->python_state != kAsleep)
+      visit(header_of(t));  // the collector asks it in turn
+    else
+      pending_.push_back(item);
   }
 
   void walk_pending(Visit& visit) {
     while (!pending_.empty()) {
       Item item = pending_.back();
       pending_.pop_back();
-      if (Node* n = item.node()) visit_kept(n, visit);
-      else visit_kept(item.tensor(), visit);
+      if (Node* n = item.node())
+        visit_kept(n, visit);
+      else
+        visit_kept(item.tensor(), visit);
       leads(item, [&](Item next) { touch(next, visit); });
     }
   }
 
   // Calls f for every reference to a node or tensor that the item has.
-  template <class F>
-  static void leads(Item item, F&& f) {
+  template <class F> static void leads(Item item, F&& f) {
     auto node = [&](Node* n) {
       if (n) f(Item(n));
     };
@@ -216,8 +219,10 @@ PyObject* sentinel = nullptr;
 
 int sentinel_traverse(PyObject*, visitproc visit, void* arg) {
   if (!walking) {  // the first collection that it lives through: the questions come in this order
-    if (!subtracting) subtracting = visit;
-    else if (visit != subtracting) walking = visit;
+    if (!subtracting)
+      subtracting = visit;
+    else if (visit != subtracting)
+      walking = visit;
   } else if (plan.active() && visit == walking) {
     Visit v{visit, arg};
     plan.walk_from_outside(v);
@@ -289,7 +294,8 @@ void watch_collector() {
 
 void keep_one() {
   kept_by_graphs++;
-  if (!walking) [[unlikely]] watch_collector();
+  if (!walking) [[unlikely]]
+    watch_collector();
 }
 
 int traverse_tensor(TensorBody* t, visitproc visit, void* arg) {

@@ -17,7 +17,9 @@ PyObject* item(const Tensor& t) {
   if (t.numel() != 1)
     raise(PyExc_RuntimeError, str("a Tensor with ", t.numel(), " elements cannot be converted to Scalar"));
   if (t->keys & kBatched)
-    raise(PyExc_RuntimeError, "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor, please try to rewrite what you're doing with other operations.");
+    raise(PyExc_RuntimeError,
+          "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a "
+          "Tensor, please try to rewrite what you're doing with other operations.");
   return element(t.data(), t.dtype());
 }
 
@@ -52,7 +54,9 @@ int kind_of_number(PyObject* o) {
   }
 }
 
-bool is_array(PyObject* o) { return PyObject_HasAttrString(o, "__array_interface__") || PyObject_HasAttrString(o, "__array__"); }
+bool is_array(PyObject* o) {
+  return PyObject_HasAttrString(o, "__array_interface__") || PyObject_HasAttrString(o, "__array__");
+}
 
 void look(PyObject* o, Shape& s, int depth) {
   PyObject* at = o;
@@ -106,11 +110,14 @@ void fill(PyObject* o, const Tensor& t, int dim, char* data) {
     }
     if (v.none()) {
       if (PyErr_Occurred()) throw PythonError();
-      if (PySequence_Check(o)) raise(PyExc_ValueError, str("expected sequence of length ", 0, " at dim ", dim, " (got ", PySequence_Size(o), ")"));
+      if (PySequence_Check(o))
+        raise(PyExc_ValueError,
+              str("expected sequence of length ", 0, " at dim ", dim, " (got ", PySequence_Size(o), ")"));
       raise(PyExc_TypeError, str("must be real number, not ", Py_TYPE(o)->tp_name));
     }
     if (v.kind == Kind::Complex && !is_complex(t.dtype())) raise(PyExc_TypeError, "must be real number, not complex");
-    if (v.kind == Kind::Double && is_integral(t.dtype()) && !is_bool(t.dtype()) && (v.real != v.real || v.real == __builtin_inf() || v.real == -__builtin_inf()))
+    if (v.kind == Kind::Double && is_integral(t.dtype()) && !is_bool(t.dtype()) &&
+        (v.real != v.real || v.real == __builtin_inf() || v.real == -__builtin_inf()))
       raise(v.real != v.real ? PyExc_ValueError : PyExc_OverflowError,
             v.real != v.real ? "cannot convert float NaN to integer" : "cannot convert float infinity to integer");
     if (v.kind == Kind::Int) {
@@ -126,14 +133,19 @@ void fill(PyObject* o, const Tensor& t, int dim, char* data) {
     Tensor from = tensor_of(o);
     Dims sizes(t.sizes().subspan(size_t(dim)));
     if (!equal(from.sizes(), sizes))
-      raise(PyExc_ValueError, str("expected sequence of length ", sizes[0], " at dim ", dim, " (got ", from.dim() ? from.size(0) : 0, ")"));
-    copy_into(make_view(t, sizes, t.strides().subspan(size_t(dim)), (data - t.storage()->data) / int64_t(item_size(t.dtype()))), from);
+      raise(PyExc_ValueError, str("expected sequence of length ", sizes[0], " at dim ", dim, " (got ",
+                                  from.dim() ? from.size(0) : 0, ")"));
+    copy_into(make_view(t, sizes, t.strides().subspan(size_t(dim)),
+                        (data - t.storage()->data) / int64_t(item_size(t.dtype()))),
+              from);
     return;
   }
   if (!PySequence_Check(o))
-    raise(PyExc_TypeError, str("expected a sequence of length ", t.size(dim), " at dim ", dim, " (got a ", Py_TYPE(o)->tp_name, ")"));
+    raise(PyExc_TypeError,
+          str("expected a sequence of length ", t.size(dim), " at dim ", dim, " (got a ", Py_TYPE(o)->tp_name, ")"));
   Py_ssize_t n = PySequence_Size(o);
-  if (n != t.size(dim)) raise(PyExc_ValueError, str("expected sequence of length ", t.size(dim), " at dim ", dim, " (got ", n, ")"));
+  if (n != t.size(dim))
+    raise(PyExc_ValueError, str("expected sequence of length ", t.size(dim), " at dim ", dim, " (got ", n, ")"));
   int64_t step = t.stride(dim) * int64_t(item_size(t.dtype()));
   if (PyList_CheckExact(o) || PyTuple_CheckExact(o)) {
     for (Py_ssize_t i = 0; i < n; i++) fill(PySequence_Fast_GET_ITEM(o, i), t, dim + 1, data + i * step);
@@ -152,7 +164,8 @@ Tensor tensor_from(PyObject* data, const DType* dtype) {
     Tensor t = tensor_of(data);
     return dtype ? converted(clone_data(t), *dtype) : clone_data(t);
   }
-  if (!PyList_CheckExact(data) && !PyTuple_CheckExact(data) && !PyFloat_Check(data) && !PyLong_Check(data) && !PyComplex_Check(data) && is_array(data)) {
+  if (!PyList_CheckExact(data) && !PyTuple_CheckExact(data) && !PyFloat_Check(data) && !PyLong_Check(data) &&
+      !PyComplex_Check(data) && is_array(data)) {
     Tensor shared = from_array(data);
     Tensor copy = clone_data(shared);
     return dtype ? converted(copy, *dtype) : copy;
@@ -161,21 +174,28 @@ Tensor tensor_from(PyObject* data, const DType* dtype) {
   look(data, s, 0);
   // Lists of NumPy arrays and the like: their entries were walked one by one, as sequences.
   static constexpr DType by_kind[] = {DType::Bool, DType::Int64, DType::Float32, DType::Complex64};
-  DType type = s.kind < 0 ? default_dtype() : s.kind == 2 ? default_dtype() : s.kind == 3 ? complex_of(default_dtype()) : by_kind[s.kind];
+  DType type = s.kind < 0    ? default_dtype()
+               : s.kind == 2 ? default_dtype()
+               : s.kind == 3 ? complex_of(default_dtype())
+                             : by_kind[s.kind];
   if (s.tensors) type = s.kind < 0 ? s.tensor_type : promote_types(s.tensor_type, type);
   if (dtype) type = *dtype;
   Tensor t = empty(s.sizes, type);
-  if (t.numel()) fill(data, t, 0, t.data());
-  else if (s.sizes.size() > 1) fill(data, t, 0, t.data());
+  if (t.numel())
+    fill(data, t, 0, t.data());
+  else if (s.sizes.size() > 1)
+    fill(data, t, 0, t.data());
   return t;
 }
 
 // ---- NumPy ----
 namespace {
 
-constexpr const char* kTypestr[kDTypes] = {"|b1", "|u1", "|i1", "<i2", "<i4", "<i8", "<f2", "", "<f4", "<f8", "<c8", "<c16"};
+constexpr const char* kTypestr[kDTypes] = {"|b1", "|u1", "|i1", "<i2", "<i4", "<i8",
+                                           "<f2", "",    "<f4", "<f8", "<c8", "<c16"};
 // int64 is "l" where that is as wide: NumPy calls the type of a "q" int64 too, but shows it as another
-constexpr const char* kFormat[kDTypes] = {"?", "B", "b", "h", "i", sizeof(long) == 8 ? "l" : "q", "e", "", "f", "d", "Zf", "Zd"};
+constexpr const char* kFormat[kDTypes] = {"?", "B", "b", "h", "i",  sizeof(long) == 8 ? "l" : "q",
+                                          "e", "",  "f", "d", "Zf", "Zd"};
 
 // Frees a reference from any thread.
 void drop_reference(void* o) {
@@ -205,12 +225,16 @@ Tensor from_array(PyObject* array) {
     if (type == kTypestr[i]) found = i;
   if (found < 0) {
     if (!type.empty() && type[0] == '>')
-      raise(PyExc_ValueError, "given numpy array has byte order different from the native byte order. Conversion between byte orders is currently not supported.");
+      raise(PyExc_ValueError,
+            "given numpy array has byte order different from the native byte order. Conversion between byte orders is "
+            "currently not supported.");
     Object dtype(PyObject_GetAttrString(array, "dtype"));
     Object kind(dtype ? PyObject_GetAttrString(dtype.get(), "type") : nullptr);
     Object name(kind ? PyObject_GetAttrString(kind.get(), "__name__") : nullptr);
-    raise(PyExc_TypeError, str("can't convert np.ndarray of type numpy.", name ? PyUnicode_AsUTF8(name.get()) : type.c_str(),
-                               ". The only supported types are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint8, and bool."));
+    raise(PyExc_TypeError,
+          str("can't convert np.ndarray of type numpy.", name ? PyUnicode_AsUTF8(name.get()) : type.c_str(),
+              ". The only supported types are: float64, float32, float16, complex64, complex128, int64, int32, int16, "
+              "int8, uint8, and bool."));
   }
   DType dtype = DType(found);
   int64_t size = int64_t(item_size(dtype));
@@ -220,8 +244,14 @@ Tensor from_array(PyObject* array) {
     steps = ints_of(strides, "strides");
     for (int64_t& s : steps) {
       if (s < 0)
-        raise(PyExc_ValueError, "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently supported. (You can probably work around this by making a copy of your array  with array.copy().) ");
-      if (s % size) raise(PyExc_ValueError, "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory.");
+        raise(PyExc_ValueError,
+              "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
+              "currently supported. (You can probably work around this by making a copy of your array  with "
+              "array.copy().) ");
+      if (s % size)
+        raise(PyExc_ValueError,
+              "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate "
+              "the memory.");
       s /= size;
     }
   }
@@ -231,7 +261,8 @@ Tensor from_array(PyObject* array) {
     reach += (sizes[i] - 1) * steps[i];
   }
   void* pointer = PyLong_AsVoidPtr(PyTuple_GetItem(data, 0));
-  return tensor_over(borrow_storage(pointer, none ? 0 : size_t(reach * size), drop_reference, held.release()), dtype, sizes, steps, 0);
+  return tensor_over(borrow_storage(pointer, none ? 0 : size_t(reach * size), drop_reference, held.release()), dtype,
+                     sizes, steps, 0);
 }
 
 Dims ints_of(PyObject* sequence, const char* what) {
@@ -252,7 +283,8 @@ PyObject* to_numpy(PyObject*, PyObject* self) {
     Tensor t = tensor_of(self);
     if (t->keys) raise(PyExc_RuntimeError, "a tensor inside a transformation has no NumPy array");
     if (requires_grad(t.get()))
-      raise(PyExc_RuntimeError, "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.");
+      raise(PyExc_RuntimeError,
+            "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.");
     if (t.dtype() == DType::BFloat16) raise(PyExc_TypeError, "Got unsupported ScalarType BFloat16");
     static PyObject* asarray = ok(PyObject_GetAttrString(Object(ok(PyImport_ImportModule("numpy"))).get(), "asarray"));
     Object view(ok(PyMemoryView_FromObject(self)));  // NumPy keeps it, and it keeps the tensor
@@ -268,7 +300,9 @@ PyObject* py_tolist(PyObject*, PyObject* self) {
   });
 }
 
-PyObject* py_item(PyObject*, PyObject* self) { return guarded([&] { return ok(item(tensor_of(self))); }); }
+PyObject* py_item(PyObject*, PyObject* self) {
+  return guarded([&] { return ok(item(tensor_of(self))); });
+}
 
 PyObject* py_from_numpy(PyObject*, PyObject* array) {
   return guarded([&]() -> PyObject* {
@@ -299,10 +333,14 @@ PyObject* py_tensor(PyObject*, PyObject* const* args, Py_ssize_t count, PyObject
     for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); i++) {
       PyObject* value = args[count + i];
       std::string_view name = PyUnicode_AsUTF8(PyTuple_GET_ITEM(names, i));
-      if (name == "dtype") dtype = value;
-      else if (name == "device") device = value;
-      else if (name == "requires_grad") requires_grad = PyObject_IsTrue(value) == 1;
-      else if (name == "data" && !data) data = value;
+      if (name == "dtype")
+        dtype = value;
+      else if (name == "device")
+        device = value;
+      else if (name == "requires_grad")
+        requires_grad = PyObject_IsTrue(value) == 1;
+      else if (name == "data" && !data)
+        data = value;
       else if (name != "pin_memory" && name != "names")
         raise(PyExc_TypeError, str("tensor() got an unexpected keyword argument '", name, "'"));
     }
@@ -346,13 +384,19 @@ PyObject* py_from_buffer(PyObject*, PyObject* args) {
     int64_t size = int64_t(item_size(dtype)), bytes = view->len - offset;
     if (view->len == 0) raise(PyExc_ValueError, "both buffer length (0) and count (-1) must not be 0");
     if (offset < 0 || offset >= view->len)
-      raise(PyExc_ValueError, str("offset (", offset, " bytes) must be non-negative and no greater than buffer length (", int64_t(view->len), " bytes) minus 1"));
+      raise(PyExc_ValueError,
+            str("offset (", offset, " bytes) must be non-negative and no greater than buffer length (",
+                int64_t(view->len), " bytes) minus 1"));
     if (count < 0) {
-      if (bytes % size) raise(PyExc_ValueError, str("buffer length (", bytes, " bytes) after offset (", offset, " bytes) must be a multiple of element size (", size, ")"));
+      if (bytes % size)
+        raise(PyExc_ValueError, str("buffer length (", bytes, " bytes) after offset (", offset,
+                                    " bytes) must be a multiple of element size (", size, ")"));
       count = bytes / size;
     }
     if (count * size > bytes)
-      raise(PyExc_ValueError, str("requested buffer length (", count, " * ", size, " bytes) after offset (", offset, " bytes) must not be greater than actual buffer length (", int64_t(view->len), " bytes)"));
+      raise(PyExc_ValueError,
+            str("requested buffer length (", count, " * ", size, " bytes) after offset (", offset,
+                " bytes) must not be greater than actual buffer length (", int64_t(view->len), " bytes)"));
     Tensor t = tensor_over(std::move(storage), dtype, Dims{int64_t(count)}, Dims{1}, 0);
     t->data += offset;
     return wrap(t);
@@ -360,8 +404,13 @@ PyObject* py_from_buffer(PyObject*, PyObject* args) {
 }
 
 // ---- DLPack ----
-struct DLDevice { int32_t type, id; };
-struct DLDataType { uint8_t code, bits; uint16_t lanes; };
+struct DLDevice {
+  int32_t type, id;
+};
+struct DLDataType {
+  uint8_t code, bits;
+  uint16_t lanes;
+};
 struct DLTensor {
   void* data;
   DLDevice device;
@@ -375,7 +424,7 @@ struct DLManagedTensor {
   void* context;
   void (*deleter)(DLManagedTensor*);
 };
-constexpr DLDataType kDLTypes[kDTypes] = {{6, 8, 1}, {1, 8, 1}, {0, 8, 1}, {0, 16, 1}, {0, 32, 1}, {0, 64, 1},
+constexpr DLDataType kDLTypes[kDTypes] = {{6, 8, 1},  {1, 8, 1},  {0, 8, 1},  {0, 16, 1}, {0, 32, 1}, {0, 64, 1},
                                           {2, 16, 1}, {4, 16, 1}, {2, 32, 1}, {2, 64, 1}, {5, 64, 1}, {5, 128, 1}};
 
 PyObject* py_to_dlpack(PyObject*, PyObject* self) {
@@ -407,14 +456,18 @@ PyObject* py_to_dlpack(PyObject*, PyObject* self) {
 PyObject* py_from_dlpack(PyObject*, PyObject* capsule) {
   return guarded([&]() -> PyObject* {
     if (!PyCapsule_IsValid(capsule, "dltensor"))
-      raise(PyExc_RuntimeError, "from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only once, so you might have already constructed a tensor from it once.");
+      raise(PyExc_RuntimeError,
+            "from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only once, so you "
+            "might have already constructed a tensor from it once.");
     auto* m = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule, "dltensor"));
     const DLTensor& d = m->tensor;
     if (d.device.type != 1) raise(PyExc_RuntimeError, "from_dlpack: only tensors in CPU memory are supported");
     int found = -1;
     for (int i = 0; i < kDTypes; i++)
       if (kDLTypes[i].code == d.dtype.code && kDLTypes[i].bits == d.dtype.bits) found = i;
-    if (found < 0 || d.dtype.lanes != 1) raise(PyExc_RuntimeError, str("from_dlpack: unsupported type code ", int(d.dtype.code), " of ", int(d.dtype.bits), " bits"));
+    if (found < 0 || d.dtype.lanes != 1)
+      raise(PyExc_RuntimeError,
+            str("from_dlpack: unsupported type code ", int(d.dtype.code), " of ", int(d.dtype.bits), " bits"));
     Dims sizes(Ints(d.shape, size_t(d.ndim))), strides = contiguous_strides(sizes);
     if (d.strides) strides = Dims(Ints(d.strides, size_t(d.ndim)));
     int64_t reach = 1;
@@ -424,7 +477,8 @@ PyObject* py_from_dlpack(PyObject*, PyObject* capsule) {
       if (managed->deleter) managed->deleter(managed);
     };
     Tensor t = tensor_over(borrow_storage(static_cast<char*>(d.data) + d.byte_offset,
-                                          size_t(std::max<int64_t>(0, reach)) * item_size(DType(found)), free, m), DType(found), sizes, strides, 0);
+                                          size_t(std::max<int64_t>(0, reach)) * item_size(DType(found)), free, m),
+                           DType(found), sizes, strides, 0);
     PyCapsule_SetName(capsule, "used_dltensor");
     return wrap(t);
   });
@@ -438,7 +492,9 @@ struct Exported {
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   Tensor t = tensor_of(self);
   if (t->keys || t.dtype() == DType::BFloat16 || requires_grad(t.get())) {
-    PyErr_SetString(PyExc_BufferError, t.dtype() == DType::BFloat16 ? "bfloat16 has no buffer format" : "a tensor that requires grad does not export its memory; use detach()");
+    PyErr_SetString(PyExc_BufferError, t.dtype() == DType::BFloat16
+                                           ? "bfloat16 has no buffer format"
+                                           : "a tensor that requires grad does not export its memory; use detach()");
     view->obj = nullptr;
     return -1;
   }

@@ -26,8 +26,9 @@ Tensor as_type(const Tensor& t, DType dtype) {
 }
 
 [[noreturn]] void bad_index(PyObject* o) {
-  raise(PyExc_IndexError, str("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got ",
-                             Py_TYPE(o)->tp_name, ")"));
+  raise(PyExc_IndexError,
+        str("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got ",
+            Py_TYPE(o)->tp_name, ")"));
 }
 
 // How many dimensions of the tensor an entry takes.
@@ -54,8 +55,7 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
   Tensor& t = p.view;
   int taken = 0, dim = 0, merged = 0;  // merged: dimensions that masks take beyond their place in the list
   for (Py_ssize_t i = 0; i < count; i++) taken += consumes(entries[i]);
-  if (taken > t.dim())
-    raise(PyExc_IndexError, str("too many indices for tensor of dimension ", t.dim()));
+  if (taken > t.dim()) raise(PyExc_IndexError, str("too many indices for tensor of dimension ", t.dim()));
   bool seen_ellipsis = false;
   int rank = t.dim();
   auto put = [&](Tensor index, int takes = 1) {
@@ -76,7 +76,8 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
         raise(PyExc_IndexError, str("index ", at, " is out of bounds for dimension ", i, " with size ", t.size(dim)));
       t = ops::select(t, dim, at);
     } else if (PySlice_Check(o)) {
-      if (dim >= t.dim()) raise(PyExc_IndexError, str("too many indices for tensor of dimension ", rank));  // after a mask
+      if (dim >= t.dim())
+        raise(PyExc_IndexError, str("too many indices for tensor of dimension ", rank));  // after a mask
       Py_ssize_t start, stop, step;
       auto* s = reinterpret_cast<PySliceObject*>(o);
       if (s->start == Py_None && s->stop == Py_None && s->step == Py_None) {
@@ -99,7 +100,8 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
       put(mask);
     } else if (is_tensor(o) || PySequence_Check(o)) {
       Tensor index = as_index(o);
-      if (is_tensor(o) && index.dim() == 0 && !index->keys && is_integral(index.dtype()) && !is_bool(index.dtype()) && index.dtype() != DType::UInt8) {
+      if (is_tensor(o) && index.dim() == 0 && !index->keys && is_integral(index.dtype()) && !is_bool(index.dtype()) &&
+          index.dtype() != DType::UInt8) {
         t = ops::select(t, dim, load_integer(index.data(), index.dtype()));  // an integer in a tensor's clothes
         continue;
       }
@@ -112,11 +114,13 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
       }
       int extra_dims = mask ? index.dim() : 1;
       if (mask) {
-        if (dim + extra_dims > t.dim()) raise(PyExc_IndexError, str("too many indices for tensor of dimension ", t.dim()));
+        if (dim + extra_dims > t.dim())
+          raise(PyExc_IndexError, str("too many indices for tensor of dimension ", t.dim()));
         for (int d = 0; d < extra_dims; d++)
           if (index.size(d) != t.size(dim + d))
-            raise(PyExc_IndexError, str("The shape of the mask ", text_of(index.sizes()), " at index ", d, " does not match the shape of the indexed tensor ",
-                                        text_of(t.sizes()), " at index ", dim + d));
+            raise(PyExc_IndexError,
+                  str("The shape of the mask ", text_of(index.sizes()), " at index ", d,
+                      " does not match the shape of the indexed tensor ", text_of(t.sizes()), " at index ", dim + d));
         put(as_type(index, DType::Bool), extra_dims);
       } else {
         if (dim >= t.dim()) raise(PyExc_IndexError, str("too many indices for tensor of dimension ", rank));
@@ -130,8 +134,10 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
 
 Parsed parse(Tensor t, PyObject* index) {
   Parsed p{std::move(t), {}, false};
-  if (PyTuple_Check(index)) apply(p, PySequence_Fast_ITEMS(index), PyTuple_GET_SIZE(index));
-  else apply(p, &index, 1);
+  if (PyTuple_Check(index))
+    apply(p, PySequence_Fast_ITEMS(index), PyTuple_GET_SIZE(index));
+  else
+    apply(p, &index, 1);
   return p;
 }
 
@@ -160,9 +166,12 @@ static PyObject* subscript(PyObject* self, PyObject* index) {
     if (PyLong_CheckExact(index)) {
       int64_t i = PyLong_AsLongLong(index);
       if (b->dim == 0)
-        raise(PyExc_IndexError, "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number");
+        raise(PyExc_IndexError,
+              "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert "
+              "a 0-dim tensor to a number");
       if (i < -b->sizes[0] || i >= b->sizes[0]) {  // the end of iteration comes this way: no C++ exception
-        PyErr_Format(PyExc_IndexError, "index %lld is out of bounds for dimension 0 with size %lld", (long long)i, (long long)b->sizes[0]);
+        PyErr_Format(PyExc_IndexError, "index %lld is out of bounds for dimension 0 with size %lld", (long long)i,
+                     (long long)b->sizes[0]);
         return nullptr;
       }
       return wrap(ops::select(Value(b), 0, i));
@@ -187,8 +196,9 @@ static int assign_subscript(PyObject* self, PyObject* index, PyObject* value) {
       Tensor v = value_tensor(value, t.dtype());
       if (v.dtype() != t.dtype()) {
         if (v.dim() != 0 && is_tensor(value))
-          raise(PyExc_RuntimeError, str("Index put requires the source and destination dtypes match, got ", python_name_of(t.dtype()),
-                                        " for the destination and ", python_name_of(v.dtype()), " for the source."));
+          raise(PyExc_RuntimeError,
+                str("Index put requires the source and destination dtypes match, got ", python_name_of(t.dtype()),
+                    " for the destination and ", python_name_of(v.dtype()), " for the source."));
         v = ops::cast(v, t.dtype());
       }
       ops::index_put_(p.view, std::span<TensorBody* const>(list), v, false);
@@ -224,7 +234,8 @@ static PyObject* sequence_item(PyObject* self, Py_ssize_t i) {
 static int contains(PyObject* self, PyObject* value) {
   return guarded([&]() -> int {
     if (!is_tensor(value) && !is_number(value))
-      raise(PyExc_RuntimeError, str("Tensor.__contains__ only supports Tensor or scalar, but you passed in a ", Py_TYPE(value)->tp_name, "."));
+      raise(PyExc_RuntimeError, str("Tensor.__contains__ only supports Tensor or scalar, but you passed in a ",
+                                    Py_TYPE(value)->tp_name, "."));
     Object same(ok(tensor_compare(self, value, Py_EQ)));
     Tensor any = ops::any(Value(body_of(same.get())));
     return *any.data_as<bool>();

@@ -120,7 +120,8 @@ PyObject* py_run_backward_at(PyObject*, PyObject* args) {
     long long level;
     PyObject *roots, *grads, *inputs;
     int retain, create;
-    if (!PyArg_ParseTuple(args, "LO!O!O!pp", &level, &PyTuple_Type, &roots, &PyTuple_Type, &grads, &PyTuple_Type, &inputs, &retain, &create))
+    if (!PyArg_ParseTuple(args, "LO!O!O!pp", &level, &PyTuple_Type, &roots, &PyTuple_Type, &grads, &PyTuple_Type,
+                          &inputs, &retain, &create))
       throw PythonError();
     std::vector<Tensor> from, given, to;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(roots); i++) {
@@ -138,18 +139,17 @@ PyObject* py_run_backward_at(PyObject*, PyObject* args) {
   });
 }
 
-PyMethodDef functions[] = {
-    {"push_level", py_push_level, METH_VARARGS, nullptr},
-    {"pop_level", py_pop_level, METH_O, nullptr},
-    {"wrap_tracked", py_wrap_tracked, METH_VARARGS, nullptr},
-    {"wrap_dual", py_wrap_dual, METH_VARARGS, nullptr},
-    {"wrap_batched", py_wrap_batched, METH_VARARGS, nullptr},
-    {"unwrap_batched", py_unwrap_batched, METH_VARARGS, nullptr},
-    {"unwrap", py_unwrap, METH_VARARGS, nullptr},
-    {"unpack_dual", py_unpack_dual, METH_VARARGS, nullptr},
-    {"layer_of", py_layer_of, METH_O, nullptr},
-    {"run_backward_at", py_run_backward_at, METH_VARARGS, nullptr},
-    {}};
+PyMethodDef functions[] = {{"push_level", py_push_level, METH_VARARGS, nullptr},
+                           {"pop_level", py_pop_level, METH_O, nullptr},
+                           {"wrap_tracked", py_wrap_tracked, METH_VARARGS, nullptr},
+                           {"wrap_dual", py_wrap_dual, METH_VARARGS, nullptr},
+                           {"wrap_batched", py_wrap_batched, METH_VARARGS, nullptr},
+                           {"unwrap_batched", py_unwrap_batched, METH_VARARGS, nullptr},
+                           {"unwrap", py_unwrap, METH_VARARGS, nullptr},
+                           {"unpack_dual", py_unpack_dual, METH_VARARGS, nullptr},
+                           {"layer_of", py_layer_of, METH_O, nullptr},
+                           {"run_backward_at", py_run_backward_at, METH_VARARGS, nullptr},
+                           {}};
 
 }  // namespace
 

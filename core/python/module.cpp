@@ -35,13 +35,15 @@ PyObject* py_set_default_dtype(PyObject*, PyObject* o) {
 }
 PyObject* py_promote_types(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
-    if (n != 2 || !is_dtype(args[0]) || !is_dtype(args[1])) raise(PyExc_TypeError, "promote_types(type1, type2) takes two dtypes");
+    if (n != 2 || !is_dtype(args[0]) || !is_dtype(args[1]))
+      raise(PyExc_TypeError, "promote_types(type1, type2) takes two dtypes");
     return Py_NewRef(dtype_object(promote_types(dtype_of_object(args[0]), dtype_of_object(args[1]))));
   });
 }
 PyObject* py_can_cast(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
-    if (n != 2 || !is_dtype(args[0]) || !is_dtype(args[1])) raise(PyExc_TypeError, "can_cast(from_, to) takes two dtypes");
+    if (n != 2 || !is_dtype(args[0]) || !is_dtype(args[1]))
+      raise(PyExc_TypeError, "can_cast(from_, to) takes two dtypes");
     return PyBool_FromLong(can_cast(dtype_of_object(args[0]), dtype_of_object(args[1])));
   });
 }
@@ -57,11 +59,12 @@ PyObject* py_result_type(PyObject*, PyObject* const* args, Py_ssize_t n) {
 PyObject* py_info(PyObject*, PyObject*) {
   return guarded([&]() -> PyObject* {
     const CpuFeatures& f = cpu_features();
-    return Py_BuildValue("{s:s,s:s,s:O,s:O,s:O,s:O,s:O,s:i,s:s,s:n,s:n,s:n}", "cpu", f.name.c_str(), "isa", name_of(chosen_isa()),
-                         "avx2", f.avx2 ? Py_True : Py_False, "avx512", f.avx512 ? Py_True : Py_False, "avx512_bf16",
-                         f.avx512_bf16 ? Py_True : Py_False, "avx512_vnni", f.avx512_vnni ? Py_True : Py_False, "f16c",
-                         f.f16c ? Py_True : Py_False, "threads", num_threads(), "blas_core", blas_core().c_str(), "l1", Py_ssize_t(f.l1),
-                         "l2", Py_ssize_t(f.l2), "l3", Py_ssize_t(f.l3));
+    return Py_BuildValue("{s:s,s:s,s:O,s:O,s:O,s:O,s:O,s:i,s:s,s:n,s:n,s:n}", "cpu", f.name.c_str(), "isa",
+                         name_of(chosen_isa()), "avx2", f.avx2 ? Py_True : Py_False, "avx512",
+                         f.avx512 ? Py_True : Py_False, "avx512_bf16", f.avx512_bf16 ? Py_True : Py_False,
+                         "avx512_vnni", f.avx512_vnni ? Py_True : Py_False, "f16c", f.f16c ? Py_True : Py_False,
+                         "threads", num_threads(), "blas_core", blas_core().c_str(), "l1", Py_ssize_t(f.l1), "l2",
+                         Py_ssize_t(f.l2), "l3", Py_ssize_t(f.l3));
   });
 }
 PyObject* py_set_blas_path(PyObject*, PyObject* path) {
@@ -87,7 +90,8 @@ PyObject* py_disable_overrides(PyObject*, PyObject* on) {
 }
 PyObject* py_memory_stats(PyObject*, PyObject*) {
   MemoryStats s = memory_stats();
-  return Py_BuildValue("{s:n,s:n,s:n}", "in_use", Py_ssize_t(s.in_use), "cached", Py_ssize_t(s.cached), "peak", Py_ssize_t(s.peak));
+  return Py_BuildValue("{s:n,s:n,s:n}", "in_use", Py_ssize_t(s.in_use), "cached", Py_ssize_t(s.cached), "peak",
+                       Py_ssize_t(s.peak));
 }
 PyObject* py_split_regions(PyObject*, PyObject*) { return PyLong_FromSsize_t(split_regions); }
 PyObject* py_release_cached(PyObject*, PyObject*) {
@@ -110,7 +114,8 @@ PyMethodDef functions[] = {
     {"set_override_handler", py_set_override_handler, METH_O, nullptr},
     {"disable_overrides", py_disable_overrides, METH_O, nullptr},
     {"memory_stats", py_memory_stats, METH_NOARGS, "Bytes in use, cached, and at most in use so far."},
-    {"split_regions", py_split_regions, METH_NOARGS, "How often the work of a call was handed to several threads so far."},
+    {"split_regions", py_split_regions, METH_NOARGS,
+     "How often the work of a call was handed to several threads so far."},
     {"release_cached", py_release_cached, METH_NOARGS, "Gives cached memory back to the system."},
     {}};
 
@@ -119,9 +124,12 @@ void* leave_region() {
   split_regions++;
   return PyEval_SaveThread();
 }
-void enter_region(void* state) { if (state) PyEval_RestoreThread(static_cast<PyThreadState*>(state)); }
+void enter_region(void* state) {
+  if (state) PyEval_RestoreThread(static_cast<PyThreadState*>(state));
+}
 
-PyModuleDef definition = {PyModuleDef_HEAD_INIT, "flambeau._C", "The core.", -1, functions, nullptr, nullptr, nullptr, nullptr};
+PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "flambeau._C", "The core.", -1, functions, nullptr, nullptr, nullptr, nullptr};
 
 }  // namespace
 
@@ -142,7 +150,8 @@ PyMODINIT_FUNC PyInit__C() {
   Object module(PyModule_Create(&definition));
   if (!module) return nullptr;
   flambeau::set_region_hooks({leave_region, enter_region});
-  for (auto add : {add_small_types, wrap_init, add_ops, add_conversions, add_autograd, add_levels, add_module_base, add_optimizer})
+  for (auto add :
+       {add_small_types, wrap_init, add_ops, add_conversions, add_autograd, add_levels, add_module_base, add_optimizer})
     if (add(module.get()) < 0) return nullptr;
   return module.release();
 }

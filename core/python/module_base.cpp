@@ -22,7 +22,7 @@ PyTypeObject ModuleBaseType = {PyVarObject_HEAD_INIT(nullptr, 0)};
 PyObject *str_forward, *str_getattr, *str_getattribute, *str_call;
 PyObject* hook_names[4];
 PyObject* registry_names[3];
-PyObject* own_getattr = nullptr;    // the descriptors that subclasses inherit unless they say otherwise
+PyObject* own_getattr = nullptr;  // the descriptors that subclasses inherit unless they say otherwise
 PyObject* own_call = nullptr;
 PyObject* call_with_hooks = nullptr;  // set by Python: f(module, args, kwargs)
 PyObject* note_failure = nullptr;     // set by Python: f(module, error, args, kwargs)

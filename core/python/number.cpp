@@ -112,16 +112,29 @@ PyObject* in_place(const Primitive& p, PyObject* a, PyObject* b) {
   PyObject* slot(PyObject* a, PyObject* b) { return binary(row, a, b); }
 #define IN_PLACE(slot, row) \
   PyObject* slot(PyObject* a, PyObject* b) { return in_place(row, a, b); }
-BINARY(nb_add, primitive::add) BINARY(nb_sub, primitive::sub) BINARY(nb_mul, primitive::mul)
-BINARY(nb_div, primitive::div) BINARY(nb_floor_div, primitive::floor_divide) BINARY(nb_remainder, primitive::remainder)
-BINARY(nb_matmul, primitive::matmul) BINARY(nb_and, primitive::bitwise_and) BINARY(nb_or, primitive::bitwise_or)
-BINARY(nb_xor, primitive::bitwise_xor) BINARY(nb_lshift, primitive::bitwise_left_shift)
+BINARY(nb_add, primitive::add)
+BINARY(nb_sub, primitive::sub)
+BINARY(nb_mul, primitive::mul)
+BINARY(nb_div, primitive::div)
+BINARY(nb_floor_div, primitive::floor_divide)
+BINARY(nb_remainder, primitive::remainder)
+BINARY(nb_matmul, primitive::matmul)
+BINARY(nb_and, primitive::bitwise_and)
+BINARY(nb_or, primitive::bitwise_or)
+BINARY(nb_xor, primitive::bitwise_xor)
+BINARY(nb_lshift, primitive::bitwise_left_shift)
 BINARY(nb_rshift, primitive::bitwise_right_shift)
-IN_PLACE(nb_iadd, primitive::add) IN_PLACE(nb_isub, primitive::sub) IN_PLACE(nb_imul, primitive::mul)
-IN_PLACE(nb_idiv, primitive::div) IN_PLACE(nb_ifloor_div, primitive::floor_divide)
-IN_PLACE(nb_iremainder, primitive::remainder) IN_PLACE(nb_iand, primitive::bitwise_and)
-IN_PLACE(nb_ior, primitive::bitwise_or) IN_PLACE(nb_ixor, primitive::bitwise_xor)
-IN_PLACE(nb_ilshift, primitive::bitwise_left_shift) IN_PLACE(nb_irshift, primitive::bitwise_right_shift)
+IN_PLACE(nb_iadd, primitive::add)
+IN_PLACE(nb_isub, primitive::sub)
+IN_PLACE(nb_imul, primitive::mul)
+IN_PLACE(nb_idiv, primitive::div)
+IN_PLACE(nb_ifloor_div, primitive::floor_divide)
+IN_PLACE(nb_iremainder, primitive::remainder)
+IN_PLACE(nb_iand, primitive::bitwise_and)
+IN_PLACE(nb_ior, primitive::bitwise_or)
+IN_PLACE(nb_ixor, primitive::bitwise_xor)
+IN_PLACE(nb_ilshift, primitive::bitwise_left_shift)
+IN_PLACE(nb_irshift, primitive::bitwise_right_shift)
 
 PyObject* nb_pow(PyObject* a, PyObject* b, PyObject* modulus) {
   if (modulus != Py_None) return Py_NewRef(Py_NotImplemented);
@@ -144,7 +157,9 @@ int nb_bool(PyObject* a) {
       raise(PyExc_RuntimeError, t->numel ? "Boolean value of Tensor with more than one value is ambiguous"
                                          : "Boolean value of Tensor with no values is ambiguous");
     if (t->keys & kBatched)
-      raise(PyExc_RuntimeError, "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't support that yet, please shout over at https://github.com/pytorch/functorch/issues/257 .");
+      raise(PyExc_RuntimeError,
+            "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't "
+            "support that yet, please shout over at https://github.com/pytorch/functorch/issues/257 .");
     Object value(ok(item(tensor_of(a))));
     return PyObject_IsTrue(value.get());
   });
@@ -180,7 +195,8 @@ PyObject* tensor_compare(PyObject* a, PyObject* b, int op) {
     if (op == Py_EQ) Py_RETURN_FALSE;
     if (op == Py_NE) Py_RETURN_TRUE;
   }
-  static const Primitive* const rows[] = {&primitive::lt, &primitive::le, &primitive::eq, &primitive::ne, &primitive::gt, &primitive::ge};
+  static const Primitive* const rows[] = {&primitive::lt, &primitive::le, &primitive::eq,
+                                          &primitive::ne, &primitive::gt, &primitive::ge};
   return binary(*rows[op], a, b);
 }
 

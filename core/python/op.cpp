@@ -48,8 +48,8 @@ union ValueRoom {
 };
 
 [[noreturn]] void wrong_type(const Primitive& p, int i, const char* expected, PyObject* got) {
-  raise(PyExc_TypeError, str(p.name, "(): argument '", p.params[i].name, "' (position ", i + 1, ") must be ", expected, ", not ",
-                             Py_TYPE(got)->tp_name));
+  raise(PyExc_TypeError, str(p.name, "(): argument '", p.params[i].name, "' (position ", i + 1, ") must be ", expected,
+                             ", not ", Py_TYPE(got)->tp_name));
 }
 
 Value read_ints(const Primitive& p, int i, PyObject* o, Room& room) {
@@ -67,8 +67,9 @@ Value read_ints(const Primitive& p, int i, PyObject* o, Room& room) {
       Object number(PyFloat_Check(entry) ? nullptr : PyNumber_Index(entry));
       if (!number) {
         PyErr_Clear();
-        raise(PyExc_TypeError, str(p.name, "(): argument '", p.params[i].name, "' (position ", i + 1, ") must be tuple of ints, but found element of type ",
-                                   Py_TYPE(entry)->tp_name, " at pos ", k));
+        raise(PyExc_TypeError,
+              str(p.name, "(): argument '", p.params[i].name, "' (position ", i + 1,
+                  ") must be tuple of ints, but found element of type ", Py_TYPE(entry)->tp_name, " at pos ", k));
       }
       room.push(PyLong_AsLongLong(number.get()));
     }
@@ -103,10 +104,13 @@ Value read_tensors(const Primitive& p, int i, PyObject* o, Room& room) {
   TensorBody** list = room.tensors(size_t(n));
   for (Py_ssize_t k = 0; k < n; k++) {
     PyObject* entry = PySequence_Fast_GET_ITEM(o, k);
-    if (entry == Py_None && p.cls == Class::Indexing) list[k] = nullptr;
+    if (entry == Py_None && p.cls == Class::Indexing)
+      list[k] = nullptr;
     else if (!is_tensor(entry))
-      raise(PyExc_TypeError, str("expected Tensor as element ", k, " in argument ", i, ", but got ", Py_TYPE(entry)->tp_name));
-    else list[k] = body_of(entry);
+      raise(PyExc_TypeError,
+            str("expected Tensor as element ", k, " in argument ", i, ", but got ", Py_TYPE(entry)->tp_name));
+    else
+      list[k] = body_of(entry);
   }
   return Value(std::span<TensorBody* const>(list, size_t(n)));
 }
@@ -220,7 +224,9 @@ int find_param(const Primitive& p, PyObject* key) {
   for (int i = 0; i < p.param_count; i++)
     if (PyUnicode_CompareWithASCIIString(key, p.params[i].name) == 0) return i;
   // NumPy's words for the same things.
-  const char* other = PyUnicode_Compare(key, str_axis) == 0 ? "dim" : PyUnicode_Compare(key, str_keepdims) == 0 ? "keepdim" : nullptr;
+  const char* other = PyUnicode_Compare(key, str_axis) == 0       ? "dim"
+                      : PyUnicode_Compare(key, str_keepdims) == 0 ? "keepdim"
+                                                                  : nullptr;
   if (!other) {
     if (PyUnicode_CompareWithASCIIString(key, "self") == 0 && p.param_count) return 0;
     return -1;
@@ -274,7 +280,8 @@ Value spelled_out(const Primitive& p, int i, PyObject* const* args, Py_ssize_t c
 }
 
 // Reads the arguments into one value per parameter. False: the call does not fit the row, and a function waits for such.
-bool parse(const OpObject& op, PyObject* const* args, Py_ssize_t count, PyObject* names, Value* values, Room& room, Options& options) {
+bool parse(const OpObject& op, PyObject* const* args, Py_ssize_t count, PyObject* names, Value* values, Room& room,
+           Options& options) {
   const Primitive& p = *op.primitive;
   const int positional = op.positional;
   int given = int(count);  // parameters that positions fill
@@ -284,8 +291,8 @@ bool parse(const OpObject& op, PyObject* const* args, Py_ssize_t count, PyObject
   }
   if (given > positional) {
     if (op.otherwise) return false;
-    raise(PyExc_TypeError, str(p.name, "() takes ", positional, " positional argument", positional == 1 ? "" : "s", " but ", count,
-                               count == 1 ? " was given" : " were given"));
+    raise(PyExc_TypeError, str(p.name, "() takes ", positional, " positional argument", positional == 1 ? "" : "s",
+                               " but ", count, count == 1 ? " was given" : " were given"));
   }
   for (int k = 0; k < given; k++) values[k] = read(p, k, args[k], room);
   if (given < count) {
@@ -303,13 +310,17 @@ bool parse(const OpObject& op, PyObject* const* args, Py_ssize_t count, PyObject
           continue;
         }
         if (op.otherwise) return false;
-        if ((p.cls == Class::Creation || p.cls == Class::Composite || p.cls == Class::Random) && factory_option(p, key, value, options)) continue;
+        if ((p.cls == Class::Creation || p.cls == Class::Composite || p.cls == Class::Random) &&
+            factory_option(p, key, value, options))
+          continue;
         raise(PyExc_TypeError, str(p.name, "() got an unexpected keyword argument '", PyUnicode_AsUTF8(key), "'"));
       }
       if (seen >> i & 1)
         raise(PyExc_TypeError, str(p.name, "() got multiple values for argument '", p.params[i].name, "'"));
-      if (value == Py_None && p.params[i].has_default) values[i] = p.params[i].optional ? Value() : p.params[i].fallback;
-      else values[i] = read(p, i, value, room);
+      if (value == Py_None && p.params[i].has_default)
+        values[i] = p.params[i].optional ? Value() : p.params[i].fallback;
+      else
+        values[i] = read(p, i, value, room);
       seen |= 1u << i;
     }
   }
@@ -376,10 +387,12 @@ void read_out(const Primitive& p, PyObject* out, Tensor* results) {
   Object list(PySequence_Fast(out, "argument 'out' must be Tensor or a tuple of Tensors"));
   if (!list) throw PythonError();
   if (PySequence_Fast_GET_SIZE(list.get()) != p.result_count)
-    raise(PyExc_TypeError, str(p.name, "(): expected ", p.result_count, " tensors in out=, got ", PySequence_Fast_GET_SIZE(list.get())));
+    raise(PyExc_TypeError,
+          str(p.name, "(): expected ", p.result_count, " tensors in out=, got ", PySequence_Fast_GET_SIZE(list.get())));
   for (int i = 0; i < p.result_count; i++) {
     PyObject* entry = PySequence_Fast_GET_ITEM(list.get(), i);
-    if (!is_tensor(entry)) raise(PyExc_TypeError, str(p.name, "(): argument 'out' must be Tensor, not ", Py_TYPE(entry)->tp_name));
+    if (!is_tensor(entry))
+      raise(PyExc_TypeError, str(p.name, "(): argument 'out' must be Tensor, not ", Py_TYPE(entry)->tp_name));
     results[i] = tensor_of(entry);
   }
 }
@@ -451,7 +464,8 @@ PyObject* op_call(PyObject* self, PyObject* const* args, size_t flags, PyObject*
       for (Py_ssize_t n = 0; !target; n++)
         if (find_param(p, PyTuple_GET_ITEM(names, n)) == 0) target = args[n];
       if (!values[0].is_tensor() || !is_tensor(target))
-        raise(PyExc_TypeError, str(p.name, "_(): argument '", p.params[0].name, "' (position 1) must be Tensor, not ", Py_TYPE(target)->tp_name));
+        raise(PyExc_TypeError, str(p.name, "_(): argument '", p.params[0].name, "' (position 1) must be Tensor, not ",
+                                   Py_TYPE(target)->tp_name));
       if (options.out) raise(PyExc_TypeError, str(p.name, "_() got an unexpected keyword argument 'out'"));
       call_in_place(p, values);
       return Py_NewRef(target);
@@ -460,7 +474,8 @@ PyObject* op_call(PyObject* self, PyObject* const* args, size_t flags, PyObject*
     if (options.out) {
       read_out(p, options.out, results);
       call_out(p, values, results);
-      if (p.result_count == 1) return Py_NewRef(is_tensor(options.out) ? options.out : PySequence_Fast_GET_ITEM(options.out, 0));
+      if (p.result_count == 1)
+        return Py_NewRef(is_tensor(options.out) ? options.out : PySequence_Fast_GET_ITEM(options.out, 0));
     } else {
       call(p, values, results);
       if (options.requires_grad) {
@@ -533,11 +548,12 @@ PyObject* op_text_signature(PyObject* self, void*) {
 PyMemberDef op_members[] = {{"__name__", T_OBJECT, offsetof(OpObject, name), READONLY, nullptr},
                             {"__qualname__", T_OBJECT, offsetof(OpObject, name), READONLY, nullptr},
                             {}};
-PyGetSetDef op_getset[] = {{"__doc__", op_doc, nullptr, nullptr, nullptr},
-                           {"__text_signature__", op_text_signature, nullptr, nullptr, nullptr},
-                           {"__wrapped__", op_wrapped, nullptr, nullptr, nullptr},
-                           {"result_type", op_result_type, nullptr, "The type of results with several fields, or None.", nullptr},
-                           {}};
+PyGetSetDef op_getset[] = {
+    {"__doc__", op_doc, nullptr, nullptr, nullptr},
+    {"__text_signature__", op_text_signature, nullptr, nullptr, nullptr},
+    {"__wrapped__", op_wrapped, nullptr, nullptr, nullptr},
+    {"result_type", op_result_type, nullptr, "The type of results with several fields, or None.", nullptr},
+    {}};
 PyMethodDef op_methods[] = {{"__reduce__", op_reduce, METH_NOARGS, nullptr}, {}};
 PyTypeObject OpType = {PyVarObject_HEAD_INIT(nullptr, 0)};
 
@@ -586,12 +602,19 @@ int add_ops(PyObject* module) {
   OpType.tp_methods = op_methods;
   OpType.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR;
   if (PyType_Ready(&OpType) < 0) return -1;
-  for (auto [slot, text] : {std::pair{&str_out, "out"}, {&str_dtype, "dtype"}, {&str_device, "device"}, {&str_layout, "layout"},
-                            {&str_requires_grad, "requires_grad"}, {&str_pin_memory, "pin_memory"}, {&str_names, "names"},
-                            {&str_memory_format, "memory_format"}, {&str_axis, "axis"}, {&str_keepdims, "keepdims"}})
+  for (auto [slot, text] : {std::pair{&str_out, "out"},
+                            {&str_dtype, "dtype"},
+                            {&str_device, "device"},
+                            {&str_layout, "layout"},
+                            {&str_requires_grad, "requires_grad"},
+                            {&str_pin_memory, "pin_memory"},
+                            {&str_names, "names"},
+                            {&str_memory_format, "memory_format"},
+                            {&str_axis, "axis"},
+                            {&str_keepdims, "keepdims"}})
     *slot = PyUnicode_InternFromString(text);
-  static constexpr const char* classes[] = {"elementwise", "reduction", "view", "contraction", "indexing", "scan",
-                                            "random", "movement", "creation", "kernel", "composite"};
+  static constexpr const char* classes[] = {"elementwise", "reduction", "view",     "contraction", "indexing", "scan",
+                                            "random",      "movement",  "creation", "kernel",      "composite"};
   Object all(PyDict_New()), visible(PyList_New(0));
   for (const Primitive& p : primitives()) {
     Object op(make_op(p, false)), in_place(p.inplace ? make_op(p, true) : nullptr);
@@ -599,7 +622,8 @@ int add_ops(PyObject* module) {
     if (in_place && PyDict_SetItemString(all.get(), str(p.name, "_").c_str(), in_place.get()) < 0) return -1;
     // (name, namespace, operation, in-place operation or None, is function, is method, class)
     auto show = [&](const char* name, const char* space) {
-      Object entry(Py_BuildValue("(ssOOiis)", name, space, op.get(), in_place ? in_place.get() : Py_None, int(p.function), int(p.method), classes[int(p.cls)]));
+      Object entry(Py_BuildValue("(ssOOiis)", name, space, op.get(), in_place ? in_place.get() : Py_None,
+                                 int(p.function), int(p.method), classes[int(p.cls)]));
       return entry && PyList_Append(visible.get(), entry.get()) == 0;
     };
     if (!show(p.name, p.space)) return -1;
@@ -610,7 +634,8 @@ int add_ops(PyObject* module) {
       if (!show(dot == text.npos ? *alias : *alias + dot + 1, space.c_str())) return -1;
     }
   }
-  if (PyModule_AddObjectRef(module, "operations", visible.get()) < 0 || PyModule_AddFunctions(module, op_functions) < 0) return -1;
+  if (PyModule_AddObjectRef(module, "operations", visible.get()) < 0 || PyModule_AddFunctions(module, op_functions) < 0)
+    return -1;
   return PyModule_AddObjectRef(module, "ops", all.get());
 }
 

@@ -208,7 +208,8 @@ bool gradients(PyObject* params, std::vector<Parameter>& list, DType& dtype) {
     if (t->grad_fn) return false;  // a non-leaf keeps its gradient elsewhere
     TensorBody* g = t->extra ? t->extra->grad.get() : nullptr;
     if (!g) continue;
-    if ((g->dtype != DType::Float32 && g->dtype != DType::Float64) || !g->contiguous || g->keys || g->grad_fn) return false;
+    if ((g->dtype != DType::Float32 && g->dtype != DType::Float64) || !g->contiguous || g->keys || g->grad_fn)
+      return false;
     if (!list.empty() && g->dtype != dtype) return false;
     dtype = g->dtype;
     list.push_back({.value = nullptr, .grad = g->data, .size = g->numel});

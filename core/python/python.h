@@ -9,8 +9,7 @@
 namespace flambeau::python {
 
 // CPython stores functions of every calling convention as PyCFunction.
-template <class F>
-PyCFunction method(F f) { return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f)); }
+template <class F> PyCFunction method(F f) { return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f)); }
 
 // ---- owning reference ----
 class Object {
@@ -49,14 +48,15 @@ void set_error_from_current_exception();
 [[noreturn]] void raise(PyObject* type, const std::string& message);
 
 // Runs f, turning C++ exceptions into Python ones.
-template <class F>
-auto guarded(F&& f) -> decltype(f()) {
+template <class F> auto guarded(F&& f) -> decltype(f()) {
   try {
     return f();
   } catch (...) {
     set_error_from_current_exception();
-    if constexpr (std::is_pointer_v<decltype(f())>) return nullptr;
-    else return decltype(f())(-1);
+    if constexpr (std::is_pointer_v<decltype(f())>)
+      return nullptr;
+    else
+      return decltype(f())(-1);
   }
 }
 
@@ -70,26 +70,28 @@ inline bool is_tensor(PyObject* o) {
   PyTypeObject* meta = Py_TYPE(Py_TYPE(o));
   return meta != &PyType_Type && (meta == &TensorMetaType || PyType_IsSubtype(meta, &TensorMetaType));
 }
-inline TensorBody* body_of(PyObject* o) { return reinterpret_cast<TensorBody*>(reinterpret_cast<char*>(o) - 2 * sizeof(void*)); }
+inline TensorBody* body_of(PyObject* o) {
+  return reinterpret_cast<TensorBody*>(reinterpret_cast<char*>(o) - 2 * sizeof(void*));
+}
 inline PyObject* header_of(TensorBody* t) { return reinterpret_cast<PyObject*>(&t->python.words[2]); }
 inline Tensor tensor_of(PyObject* o) { return Tensor::share(body_of(o)); }
-PyObject* wrap(Tensor t);                          // new reference; null tensors become None
-PyObject* wrap_as(Tensor t, PyTypeObject* type);   // t must be asleep
-bool overrides(PyObject* o);                       // a subclass with a __torch_function__ that is to be asked
-void track(TensorBody* t);                         // from now on the collector looks at it
+PyObject* wrap(Tensor t);                         // new reference; null tensors become None
+PyObject* wrap_as(Tensor t, PyTypeObject* type);  // t must be asleep
+bool overrides(PyObject* o);                      // a subclass with a __torch_function__ that is to be asked
+void track(TensorBody* t);                        // from now on the collector looks at it
 int add_tensor_type(PyObject* module);
 int wrap_init(PyObject* module);
 
 // ---- small types ----
-PyObject* dtype_object(DType t);                   // borrowed
+PyObject* dtype_object(DType t);  // borrowed
 bool is_dtype(PyObject* o);
-DType dtype_of_object(PyObject* o);                // also accepts float, int, bool, complex
+DType dtype_of_object(PyObject* o);  // also accepts float, int, bool, complex
 PyObject* make_size(Ints sizes);
 PyObject* size_from(PyObject* sequence);
 extern PyTypeObject SizeType;
 extern PyTypeObject DTypeType;
 int add_small_types(PyObject* module);
-extern PyObject* cpu_device;                       // set by Python
+extern PyObject* cpu_device;  // set by Python
 struct GeneratorObject {
   PyObject_HEAD
   Generator* generator;
@@ -104,13 +106,13 @@ Object index_tensor(const Tensor& t, PyObject* index);
 PyObject* call_override(PyObject* op, PyObject* const* args, size_t positional, PyObject* names);
 
 // ---- values ----
-Value number_of(PyObject* o, Complex128& room);     // a Python or NumPy number, or None kind when it is none
+Value number_of(PyObject* o, Complex128& room);  // a Python or NumPy number, or None kind when it is none
 bool is_number(PyObject* o);
 Dims ints_of(PyObject* sequence, const char* what);
 PyObject* item(const Tensor& t);
 PyObject* element(const char* data, DType dtype);
-Tensor tensor_from(PyObject* data, const DType* dtype);        // torch.tensor's conversion of nested sequences
-Tensor from_array(PyObject* array);                            // shares memory with a NumPy array
+Tensor tensor_from(PyObject* data, const DType* dtype);  // torch.tensor's conversion of nested sequences
+Tensor from_array(PyObject* array);                      // shares memory with a NumPy array
 int add_conversions(PyObject* module);
 int add_autograd(PyObject* module);
 int add_levels(PyObject* module);
@@ -135,7 +137,7 @@ inline PyObject*& dict_of(TensorBody* t) { return reinterpret_cast<PyObject*&>(t
 // Python objects that hooks, custom functions, packed tensors and tensors' own state keep alive from within C++: while
 // there are none, the collector has nothing to learn from a graph.
 extern std::atomic<int64_t> kept_by_graphs;
-void keep_one();                                   // counts one more
+void keep_one();  // counts one more
 int traverse_tensor(TensorBody* t, visitproc visit, void* arg);
 bool may_clear(TensorBody* t);
 void clear_graph(TensorBody* t);

@@ -84,7 +84,8 @@ static PyObject* size_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) 
     if (PyLong_Check(entry)) continue;
     PyObject* number = PyNumber_Index(entry);
     if (!number) {
-      PyErr_Format(PyExc_TypeError, "torch.Size() takes an iterable of 'int' (item %zd is '%s')", i, Py_TYPE(entry)->tp_name);
+      PyErr_Format(PyExc_TypeError, "torch.Size() takes an iterable of 'int' (item %zd is '%s')", i,
+                   Py_TYPE(entry)->tp_name);
       Py_DECREF(self);
       return nullptr;
     }
@@ -108,8 +109,10 @@ static PyObject* size_reduce(PyObject* self, PyObject*) {
   Object tuple(PySequence_Tuple(self));
   if (tuple && PyTuple_CheckExact(tuple.get()) == 0) return nullptr;
   Object plain(PyTuple_New(PyTuple_GET_SIZE(self)));
-  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(self); i++) PyTuple_SET_ITEM(plain.get(), i, Py_NewRef(PyTuple_GET_ITEM(self, i)));
-  Object module(PyImport_ImportModule("flambeau._tensor"));  // the type calls itself torch.Size, which pickle would look for
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(self); i++)
+    PyTuple_SET_ITEM(plain.get(), i, Py_NewRef(PyTuple_GET_ITEM(self, i)));
+  Object module(
+      PyImport_ImportModule("flambeau._tensor"));  // the type calls itself torch.Size, which pickle would look for
   if (!module) return nullptr;
   Object make(PyObject_GetAttrString(module.get(), "_size"));
   return make ? Py_BuildValue("O(O)", make.get(), plain.get()) : nullptr;
@@ -130,9 +133,10 @@ static PyObject* size_subscript(PyObject* a, PyObject* i) {
 }
 static PySequenceMethods size_sequence = {};
 static PyMappingMethods size_mapping = {};
-static PyMethodDef size_methods[] = {{"numel", size_numel, METH_NOARGS, "The number of elements of a tensor of this size."},
-                                     {"__reduce__", size_reduce, METH_NOARGS, nullptr},
-                                     {}};
+static PyMethodDef size_methods[] = {
+    {"numel", size_numel, METH_NOARGS, "The number of elements of a tensor of this size."},
+    {"__reduce__", size_reduce, METH_NOARGS, nullptr},
+    {}};
 
 // ---- Generator ----
 PyTypeObject GeneratorType = {PyVarObject_HEAD_INIT(nullptr, 0)};
@@ -167,7 +171,9 @@ static PyObject* generator_manual_seed(PyObject* self, PyObject* seed) {
     return Py_NewRef(self);
   });
 }
-static PyObject* generator_initial_seed(PyObject* self, PyObject*) { return PyLong_FromUnsignedLongLong(engine(self).initial_seed()); }
+static PyObject* generator_initial_seed(PyObject* self, PyObject*) {
+  return PyLong_FromUnsignedLongLong(engine(self).initial_seed());
+}
 static PyObject* generator_seed(PyObject* self, PyObject*) {
   return PyLong_FromUnsignedLongLong(engine(self).seed_from_system());
 }
@@ -202,7 +208,8 @@ static PyMethodDef generator_methods[] = {
     {"clone_state", generator_clone_state, METH_NOARGS, "A generator of its own at the same place of the stream."},
     {"set_state", generator_set_state, METH_O, "Takes up a state that get_state gave."},
     {}};
-static PyGetSetDef generator_getset[] = {{"device", generator_device, nullptr, "Where it draws: the CPU.", nullptr}, {}};
+static PyGetSetDef generator_getset[] = {{"device", generator_device, nullptr, "Where it draws: the CPU.", nullptr},
+                                         {}};
 
 int add_small_types(PyObject* module) {
   DTypeType.tp_name = "torch.dtype";

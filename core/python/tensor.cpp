@@ -14,25 +14,36 @@ PyObject* get_dtype(PyObject* o, void*) { return Py_NewRef(dtype_object(body(o)-
 PyObject* get_device(PyObject*, void*) { return Py_NewRef(cpu_device ? cpu_device : Py_None); }
 PyObject* get_ndim(PyObject* o, void*) { return PyLong_FromLong(body(o)->dim); }
 PyObject* get_itemsize(PyObject* o, void*) { return PyLong_FromSize_t(item_size(body(o)->dtype)); }
-PyObject* get_nbytes(PyObject* o, void*) { return PyLong_FromSize_t(size_t(body(o)->numel) * item_size(body(o)->dtype)); }
+PyObject* get_nbytes(PyObject* o, void*) {
+  return PyLong_FromSize_t(size_t(body(o)->numel) * item_size(body(o)->dtype));
+}
 PyObject* get_is_leaf(PyObject* o, void*) {
   return guarded([&] {
     requires_grad(body(o));  // a stale view finds its history
     return PyBool_FromLong(is_leaf(body(o)));
   });
 }
-PyObject* get_requires_grad(PyObject* o, void*) { return guarded([&] { return PyBool_FromLong(requires_grad(body(o))); }); }
+PyObject* get_requires_grad(PyObject* o, void*) {
+  return guarded([&] { return PyBool_FromLong(requires_grad(body(o))); });
+}
 int set_requires_grad(PyObject* o, PyObject* value, void*) {
   return guarded([&]() -> int {
     TensorBody* t = body(o);
     int wanted = value ? PyObject_IsTrue(value) : 0;
     ok(wanted);
     if (t->keys & kBatched && wanted)
-      raise(PyExc_RuntimeError, "You are attempting to call Tensor.requires_grad_() (or perhaps using torch.autograd.functional.* APIs) inside of a function being transformed by a functorch transform. This is unsupported, please attempt to use the functorch transforms (e.g. grad, vjp, jacrev, jacfwd, hessian) or call requires_grad_() outside of a function being transformed instead.");
+      raise(PyExc_RuntimeError,
+            "You are attempting to call Tensor.requires_grad_() (or perhaps using torch.autograd.functional.* APIs) "
+            "inside of a function being transformed by a functorch transform. This is unsupported, please attempt to "
+            "use the functorch transforms (e.g. grad, vjp, jacrev, jacfwd, hessian) or call requires_grad_() outside "
+            "of a function being transformed instead.");
     if (wanted && !is_differentiable(t->dtype))
       raise(PyExc_RuntimeError, "only Tensors of floating point and complex dtype can require gradients");
     if (!is_leaf(t)) {
-      if (!wanted) raise(PyExc_RuntimeError, "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
+      if (!wanted)
+        raise(PyExc_RuntimeError,
+              "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
+              "subgraph that doesn't require differentiation use var_no_grad = var.detach().");
       return 0;
     }
     if (t->inference && wanted && !thread_state().inference)
@@ -56,13 +67,17 @@ int set_grad(PyObject* o, PyObject* value, void*) {
       return 0;
     }
     if (!is_tensor(value))
-      raise(PyExc_TypeError, str("assigned grad expected to be a Tensor or None but got grad of type '", Py_TYPE(value)->tp_name, "'"));
+      raise(PyExc_TypeError,
+            str("assigned grad expected to be a Tensor or None but got grad of type '", Py_TYPE(value)->tp_name, "'"));
     if (value == o) raise(PyExc_RuntimeError, "can't assign Variable as its own grad");
     Tensor g = tensor_of(value);
     if (g.dtype() != t->dtype)
-      raise(PyExc_RuntimeError, str("attempting to assign a gradient with dtype '", python_name_of(g.dtype()), "' to a tensor with dtype '", python_name_of(t->dtype), "'. Please ensure that the gradient and the tensor have the same dtype"));
+      raise(PyExc_RuntimeError,
+            str("attempting to assign a gradient with dtype '", python_name_of(g.dtype()), "' to a tensor with dtype '",
+                python_name_of(t->dtype), "'. Please ensure that the gradient and the tensor have the same dtype"));
     if (!equal(g.sizes(), {t->sizes, size_t(t->dim)}))
-      raise(PyExc_RuntimeError, str("assigned grad has data of a different size\ngrad: expected ", shape_text({t->sizes, size_t(t->dim)}), "; got ", shape_text(g.sizes())));
+      raise(PyExc_RuntimeError, str("assigned grad has data of a different size\ngrad: expected ",
+                                    shape_text({t->sizes, size_t(t->dim)}), "; got ", shape_text(g.sizes())));
     extra(t).grad = g;
     return 0;
   });
@@ -76,7 +91,9 @@ PyObject* get_data(PyObject* o, void*) {
 }
 int set_data_attribute(PyObject* o, PyObject* value, void*) {
   return guarded([&]() -> int {
-    if (!value || !is_tensor(value)) raise(PyExc_TypeError, str("Variable data has to be a tensor, but got ", value ? Py_TYPE(value)->tp_name : "nothing"));
+    if (!value || !is_tensor(value))
+      raise(PyExc_TypeError,
+            str("Variable data has to be a tensor, but got ", value ? Py_TYPE(value)->tp_name : "nothing"));
     set_data(tensor_of(o), tensor_of(value));
     return 0;
   });
@@ -126,13 +143,15 @@ PyObject* m_view(PyObject* o, PyObject* const* args, Py_ssize_t n, PyObject* nam
       if (PyErr_Occurred()) throw PythonError();
     }
     if (total == 1 && is_dtype(args[0])) return wrap(ops::view_dtype(Value(body(o)), dtype_of_object(args[0])));
-    if (total == 1 && !PyIndex_Check(args[0])) return wrap(ops::view(Value(body(o)), ints_of(args[0], "view(): argument 'size' must be tuple of ints")));
+    if (total == 1 && !PyIndex_Check(args[0]))
+      return wrap(ops::view(Value(body(o)), ints_of(args[0], "view(): argument 'size' must be tuple of ints")));
     Dims sizes;
     for (Py_ssize_t i = 0; i < total; i++) {
       Object number(PyFloat_Check(args[i]) ? nullptr : PyNumber_Index(args[i]));
       if (!number) {
         PyErr_Clear();
-        raise(PyExc_TypeError, str("view(): argument 'size' (position ", i + 1, ") must be int, not ", Py_TYPE(args[i])->tp_name));
+        raise(PyExc_TypeError,
+              str("view(): argument 'size' (position ", i + 1, ") must be int, not ", Py_TYPE(args[i])->tp_name));
       }
       sizes.push_back(PyLong_AsLongLong(number.get()));
     }
@@ -164,17 +183,18 @@ PyObject* m_is_contiguous(PyObject* o, PyObject* const* args, Py_ssize_t n, PyOb
 }
 PyObject* m_is_floating_point(PyObject* o, PyObject*) { return PyBool_FromLong(is_floating(body(o)->dtype)); }
 PyObject* m_is_complex(PyObject* o, PyObject*) { return PyBool_FromLong(is_complex(body(o)->dtype)); }
-PyObject* m_is_signed(PyObject* o, PyObject*) { return PyBool_FromLong(body(o)->dtype != DType::Bool && body(o)->dtype != DType::UInt8); }
+PyObject* m_is_signed(PyObject* o, PyObject*) {
+  return PyBool_FromLong(body(o)->dtype != DType::Bool && body(o)->dtype != DType::UInt8);
+}
 PyObject* m_false(PyObject*, PyObject*) { Py_RETURN_FALSE; }
 PyObject* m_item(PyObject* o, PyObject*) {
   TensorBody* t = body(o);
-  if (t->numel == 1 && t->dtype == DType::Float32 && !t->keys) return PyFloat_FromDouble(*reinterpret_cast<float*>(t->data));
+  if (t->numel == 1 && t->dtype == DType::Float32 && !t->keys)
+    return PyFloat_FromDouble(*reinterpret_cast<float*>(t->data));
   return guarded([&] { return ok(item(tensor_of(o))); });
 }
 PyObject* m_detach(PyObject* o, PyObject*) {
-  return guarded([&] {
-    return wrap(body(o)->keys ? detached_fully(tensor_of(o)) : detached(tensor_of(o)));
-  });
+  return guarded([&] { return wrap(body(o)->keys ? detached_fully(tensor_of(o)) : detached(tensor_of(o))); });
 }
 PyObject* m_detach_(PyObject* o, PyObject*) {
   return guarded([&] {
@@ -190,7 +210,8 @@ PyObject* m_requires_grad_(PyObject* o, PyObject* const* args, Py_ssize_t n, PyO
 PyObject* m_resize_(PyObject* o, PyObject* args) {
   return guarded([&] {
     Object sizes = Object::borrow(args);
-    if (PyTuple_GET_SIZE(args) == 1 && !PyIndex_Check(PyTuple_GET_ITEM(args, 0))) sizes = Object::borrow(PyTuple_GET_ITEM(args, 0));
+    if (PyTuple_GET_SIZE(args) == 1 && !PyIndex_Check(PyTuple_GET_ITEM(args, 0)))
+      sizes = Object::borrow(PyTuple_GET_ITEM(args, 0));
     resize_(tensor_of(o), ints_of(sizes.get(), "resize_(): sizes must be ints"));
     return Py_NewRef(o);
   });
@@ -202,7 +223,8 @@ PyObject* m_set_from(PyObject* o, PyObject* args) {
     long long offset;
     if (!PyArg_ParseTuple(args, "OLOO", &source, &offset, &sizes, &strides)) throw PythonError();
     Tensor from = tensor_of(source);
-    Tensor view = ops::as_strided(detached(from), ints_of(sizes, "sizes"), ints_of(strides, "strides"), int64_t(offset));
+    Tensor view =
+        ops::as_strided(detached(from), ints_of(sizes, "sizes"), ints_of(strides, "strides"), int64_t(offset));
     set_data(tensor_of(o), view);
     return Py_NewRef(o);
   });
@@ -212,7 +234,8 @@ PyObject* m_become(PyObject* o, PyObject* other) {
   return guarded([&] {
     Tensor t = tensor_of(o), view = tensor_of(other);
     if ((t->keys | view->keys) & ~kOverride)
-      raise(PyExc_RuntimeError, "views in place are not possible inside a function transform; use the form without the underscore");
+      raise(PyExc_RuntimeError,
+            "views in place are not possible inside a function transform; use the form without the underscore");
     if (t->requires_grad && !t->grad_fn && thread_state().grad_enabled)
       raise(PyExc_RuntimeError, "a leaf Variable that requires grad is being used in an in-place operation.");
     Edge edge = edge_of(view);
@@ -263,13 +286,17 @@ PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
     Py_ssize_t n = PyTuple_GET_SIZE(args);
     PyObject* first = n ? PyTuple_GET_ITEM(args, 0) : nullptr;
     Tensor t;
-    if (n == 0) t = empty(Dims{0}, default_dtype());
-    else if (n == 1 && is_tensor(first)) t = detached(tensor_of(first));
-    else if (n == 1 && Py_TYPE(first) == &SizeType) t = empty(ints_of(first, "size"), default_dtype());
+    if (n == 0)
+      t = empty(Dims{0}, default_dtype());
+    else if (n == 1 && is_tensor(first))
+      t = detached(tensor_of(first));
+    else if (n == 1 && Py_TYPE(first) == &SizeType)
+      t = empty(ints_of(first, "size"), default_dtype());
     else if (n == 1 && !PyIndex_Check(first)) {
       DType dtype = default_dtype();
       t = tensor_from(first, &dtype);
-    } else t = empty(ints_of(args, "new(): sizes must be ints"), default_dtype());
+    } else
+      t = empty(ints_of(args, "new(): sizes must be ints"), default_dtype());
     if (type == &TensorType) return wrap(t);
     return wrap_as(t, type);
   });
@@ -278,7 +305,8 @@ PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
 PyMethodDef tensor_methods[] = {
     {"size", method(m_size), METH_FASTCALL | METH_KEYWORDS, "size(dim=None): the shape, or one extent."},
     {"stride", method(m_stride), METH_FASTCALL, "stride(dim=None): steps between neighbours, in elements."},
-    {"view", method(m_view), METH_FASTCALL | METH_KEYWORDS, "The same memory under another shape, or read as another element type."},
+    {"view", method(m_view), METH_FASTCALL | METH_KEYWORDS,
+     "The same memory under another shape, or read as another element type."},
     {"dim", m_dim, METH_NOARGS, "The number of dimensions."},
     {"ndimension", m_dim, METH_NOARGS, "The number of dimensions."},
     {"numel", m_numel, METH_NOARGS, "The number of elements."},
@@ -286,7 +314,8 @@ PyMethodDef tensor_methods[] = {
     {"element_size", m_element_size, METH_NOARGS, "Bytes of one element."},
     {"storage_offset", m_storage_offset, METH_NOARGS, "Where in its storage the tensor begins, in elements."},
     {"data_ptr", m_data_ptr, METH_NOARGS, "The address of the first element."},
-    {"is_contiguous", method(m_is_contiguous), METH_FASTCALL | METH_KEYWORDS, "Whether the elements lie in memory in index order."},
+    {"is_contiguous", method(m_is_contiguous), METH_FASTCALL | METH_KEYWORDS,
+     "Whether the elements lie in memory in index order."},
     {"is_floating_point", m_is_floating_point, METH_NOARGS, "Whether the elements are real floating numbers."},
     {"is_complex", m_is_complex, METH_NOARGS, "Whether the elements are complex numbers."},
     {"is_signed", m_is_signed, METH_NOARGS, "Whether the type has negative numbers."},
@@ -296,7 +325,8 @@ PyMethodDef tensor_methods[] = {
     {"item", m_item, METH_NOARGS, "The only element, as a Python number."},
     {"detach", m_detach, METH_NOARGS, "The same memory without history."},
     {"detach_", m_detach_, METH_NOARGS, "Drops the history of this tensor."},
-    {"requires_grad_", method(m_requires_grad_), METH_FASTCALL | METH_KEYWORDS, "requires_grad_(requires_grad=True): sets the flag, returns the tensor."},
+    {"requires_grad_", method(m_requires_grad_), METH_FASTCALL | METH_KEYWORDS,
+     "requires_grad_(requires_grad=True): sets the flag, returns the tensor."},
     {"resize_", m_resize_, METH_VARARGS, "Gives the tensor another size; new elements are uninitialised."},
     {"_set_from", m_set_from, METH_VARARGS, nullptr},
     {"_become", m_become, METH_O, nullptr},
@@ -319,7 +349,8 @@ PyGetSetDef tensor_getset[] = {
     {"requires_grad", get_requires_grad, set_requires_grad, "Whether gradients are recorded.", nullptr},
     {"grad", get_grad, set_grad, "The accumulated gradient, or None.", nullptr},
     {"grad_fn", get_grad_fn, nullptr, "The node that made this tensor, or None for leaves.", nullptr},
-    {"data", get_data, set_data_attribute, "The same memory without history; changes through it are not tracked.", nullptr},
+    {"data", get_data, set_data_attribute, "The same memory without history; changes through it are not tracked.",
+     nullptr},
     {"_version", get_version, nullptr, "How often the memory was changed in place.", nullptr},
     {"_base", get_base, nullptr, "The tensor that this is a view of, or None.", nullptr},
     {"output_nr", get_output_nr, nullptr, nullptr, nullptr},

@@ -18,24 +18,27 @@ Tensor expanded(const Tensor& t, Ints sizes) {
   for (int i = 0; i < t.dim(); i++) {
     bool same = t.size(i) == sizes[i + shift];
     if (!same && t.size(i) != 1)
-      fail(ErrorKind::Runtime, "The expanded size of the tensor (", sizes[i + shift], ") must match the existing size (",
-           t.size(i), ") at non-singleton dimension ", i + shift, ".  Target sizes: ", text_of(sizes),
-           ".  Tensor sizes: ", text_of(t.sizes()));
+      fail(ErrorKind::Runtime, "The expanded size of the tensor (", sizes[i + shift],
+           ") must match the existing size (", t.size(i), ") at non-singleton dimension ", i + shift,
+           ".  Target sizes: ", text_of(sizes), ".  Tensor sizes: ", text_of(t.sizes()));
     strides[i + shift] = same ? t.stride(i) : 0;
   }
   return make_view(t, sizes, strides, t.offset());
 }
 
 void refuse_hidden(const Tensor& t) {
-  throw HiddenData(ErrorKind::Runtime, "an operation that reads memory directly met a tensor inside a function transform "
-                                       "(func.vmap, func.jvp or func.grad)\nexpected a plain tensor; got " + describe(t));
+  throw HiddenData(ErrorKind::Runtime,
+                   "an operation that reads memory directly met a tensor inside a function transform "
+                   "(func.vmap, func.jvp or func.grad)\nexpected a plain tensor; got " +
+                       describe(t));
 }
 
 static constexpr size_t kFewBytes = 2048;  // up to here the way to a kernel costs more than the copy
 
 void copy_into(const Tensor& dst, const Tensor& src) {
   need_data(src);
-  if (dst.contiguous() && src.contiguous() && dst.dtype() == src.dtype() && dst.bytes() <= kFewBytes && equal(dst.sizes(), src.sizes()))
+  if (dst.contiguous() && src.contiguous() && dst.dtype() == src.dtype() && dst.bytes() <= kFewBytes &&
+      equal(dst.sizes(), src.sizes()))
     return void(std::memmove(dst.data(), src.data(), dst.bytes()));
   if (!dst.numel()) {
     if (!equal(dst.sizes(), src.sizes())) expanded(src, dst.sizes());  // for its error
@@ -82,13 +85,20 @@ void fill_with(const Tensor& t, const void* value) {
 
 void store_number(void* to, DType dtype, Complex128 value) {
   visit_dtype(dtype, [&]<class T>() {
-    if constexpr (std::is_same_v<T, Half>) *static_cast<Half*>(to) = to_half(float(value.re));
-    else if constexpr (std::is_same_v<T, BFloat16>) *static_cast<BFloat16*>(to) = to_bfloat16(float(value.re));
-    else if constexpr (std::is_same_v<T, Complex64>) *static_cast<T*>(to) = {float(value.re), float(value.im)};
-    else if constexpr (std::is_same_v<T, Complex128>) *static_cast<T*>(to) = value;
-    else if constexpr (std::is_same_v<T, bool>) *static_cast<bool*>(to) = value.re != 0 || value.im != 0;
-    else if constexpr (std::is_integral_v<T>) *static_cast<T*>(to) = T(int64_t(value.re));
-    else *static_cast<T*>(to) = T(value.re);
+    if constexpr (std::is_same_v<T, Half>)
+      *static_cast<Half*>(to) = to_half(float(value.re));
+    else if constexpr (std::is_same_v<T, BFloat16>)
+      *static_cast<BFloat16*>(to) = to_bfloat16(float(value.re));
+    else if constexpr (std::is_same_v<T, Complex64>)
+      *static_cast<T*>(to) = {float(value.re), float(value.im)};
+    else if constexpr (std::is_same_v<T, Complex128>)
+      *static_cast<T*>(to) = value;
+    else if constexpr (std::is_same_v<T, bool>)
+      *static_cast<bool*>(to) = value.re != 0 || value.im != 0;
+    else if constexpr (std::is_integral_v<T>)
+      *static_cast<T*>(to) = T(int64_t(value.re));
+    else
+      *static_cast<T*>(to) = T(value.re);
   });
 }
 
@@ -99,19 +109,24 @@ void store_integer(void* to, DType dtype, int64_t value) {
 
 Complex128 load_number(const void* from, DType dtype) {
   return visit_dtype(dtype, [&]<class T>() -> Complex128 {
-    if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) return {double(to_float(*static_cast<const T*>(from))), 0};
+    if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>)
+      return {double(to_float(*static_cast<const T*>(from))), 0};
     else if constexpr (std::is_same_v<T, Complex64>) {
       auto c = *static_cast<const T*>(from);
       return {double(c.re), double(c.im)};
-    } else if constexpr (std::is_same_v<T, Complex128>) return *static_cast<const T*>(from);
-    else return {double(*static_cast<const T*>(from)), 0};
+    } else if constexpr (std::is_same_v<T, Complex128>)
+      return *static_cast<const T*>(from);
+    else
+      return {double(*static_cast<const T*>(from)), 0};
   });
 }
 
 int64_t load_integer(const void* from, DType dtype) {
   return visit_dtype(dtype, [&]<class T>() -> int64_t {
-    if constexpr (std::is_integral_v<T>) return int64_t(*static_cast<const T*>(from));
-    else return int64_t(load_number(from, dtype).re);
+    if constexpr (std::is_integral_v<T>)
+      return int64_t(*static_cast<const T*>(from));
+    else
+      return int64_t(load_number(from, dtype).re);
   });
 }
 

@@ -26,7 +26,9 @@ int64_t count_of(Ints sizes) {
     none = none || s == 0;
   }
   if (none) return 0;
-  if (!fits) fail(ErrorKind::Runtime, "numel: integer multiplication overflow\nexpected fewer elements; got ", shape_text(sizes));
+  if (!fits)
+    fail(ErrorKind::Runtime, "numel: integer multiplication overflow\nexpected fewer elements; got ",
+         shape_text(sizes));
   return n;
 }
 
@@ -42,7 +44,8 @@ std::string shape_text(Ints list) { return joined(list, '(', ')'); }
 int wrap_dim(int64_t dim, int rank) {
   int64_t n = std::max(rank, 1);
   if (dim < -n || dim >= n)
-    fail(ErrorKind::Index, "Dimension out of range (expected to be in range of [", -n, ", ", n - 1, "], but got ", dim, ")");
+    fail(ErrorKind::Index, "Dimension out of range (expected to be in range of [", -n, ", ", n - 1, "], but got ", dim,
+         ")");
   return int(dim < 0 ? dim + n : dim);
 }
 
@@ -56,8 +59,9 @@ Dims broadcast(Ints a, Ints b) {
     if (x != 1) {
       int64_t first = a.size() >= b.size() ? x : y, second = a.size() >= b.size() ? y : x;
       fail(ErrorKind::Runtime, "The size of tensor a (", first, ") must match the size of tensor b (", second,
-           ") at non-singleton dimension ", i + shift, "\nbroadcast: expected sizes that are equal or 1 from the right; got ",
-           shape_text(a), " and ", shape_text(b));
+           ") at non-singleton dimension ", i + shift,
+           "\nbroadcast: expected sizes that are equal or 1 from the right; got ", shape_text(a), " and ",
+           shape_text(b));
     }
     x = y;
   }

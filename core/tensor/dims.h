@@ -117,20 +117,22 @@ inline int64_t product(Ints sizes) {
 [[noreturn]] void overflowed(const char* what, int64_t a, int64_t b);
 inline int64_t plus(int64_t a, int64_t b) {
   int64_t r;
-  if (__builtin_add_overflow(a, b, &r)) [[unlikely]] overflowed("sum", a, b);
+  if (__builtin_add_overflow(a, b, &r)) [[unlikely]]
+    overflowed("sum", a, b);
   return r;
 }
 inline int64_t times(int64_t a, int64_t b) {
   int64_t r;
-  if (__builtin_mul_overflow(a, b, &r)) [[unlikely]] overflowed("product", a, b);
+  if (__builtin_mul_overflow(a, b, &r)) [[unlikely]]
+    overflowed("product", a, b);
   return r;
 }
-int64_t count_of(Ints sizes);          // product() for sizes that may be too large to count: a RuntimeError then
+int64_t count_of(Ints sizes);  // product() for sizes that may be too large to count: a RuntimeError then
 inline bool equal(Ints a, Ints b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
 
 Dims contiguous_strides(Ints sizes);
-std::string text_of(Ints list);        // "[2, 3]"
-std::string shape_text(Ints list);     // "(2, 3)"
+std::string text_of(Ints list);     // "[2, 3]"
+std::string shape_text(Ints list);  // "(2, 3)"
 
 // dim counted from the end where negative; PyTorch's IndexError outside [-rank, rank). A 0-d tensor has one virtual dim.
 int wrap_dim(int64_t dim, int rank);

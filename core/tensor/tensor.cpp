@@ -45,8 +45,10 @@ Ref<Storage> borrow_storage(void* data, size_t bytes, void (*free)(void*), void*
 
 void Storage::destroy() {
   bool moved = data != reinterpret_cast<char*>(this) + kHeader;
-  if (free) free(context);
-  else if (!joined || moved) deallocate(data, bytes);
+  if (free)
+    free(context);
+  else if (!joined || moved)
+    deallocate(data, bytes);
   size_t block = !joined ? sizeof(Storage) : kHeader + (moved ? spare : bytes);
   this->~Storage();
   deallocate(this, block);
@@ -109,7 +111,8 @@ static void first_geometry(TensorBody* t, Ints sizes, Ints strides) {
       expected = int64_t(uint64_t(expected) * uint64_t(size));
     }
   }
-  if (!fits) [[unlikely]] n = count_of(sizes);  // for its error, or zero elements with huge extents
+  if (!fits) [[unlikely]]
+    n = count_of(sizes);  // for its error, or zero elements with huge extents
   t->numel = n;
   t->contiguous = in_order || n == 0;
 }
@@ -131,7 +134,8 @@ Tensor empty(Ints sizes, DType dtype) {
   bool fits = true;
   for (int64_t s : sizes) fits = fits && s >= 0 && !__builtin_mul_overflow(count, s, &count);
   fits = !__builtin_mul_overflow(count, item, &bytes) && fits;
-  if (!fits) [[unlikely]] bytes = checked_bytes(sizes, dtype), count = 0;  // for its error, or zero elements with huge extents
+  if (!fits) [[unlikely]]
+    bytes = checked_bytes(sizes, dtype), count = 0;  // for its error, or zero elements with huge extents
   Ref<Storage> storage = make_storage(size_t(bytes));
   TensorBody* t = new_body(dtype);
   int64_t* out = room_for_dims(t, dim);
@@ -171,7 +175,8 @@ static int64_t extent(Ints sizes, Ints strides) {  // elements from the first to
 
 Tensor empty_strided(Ints sizes, Ints strides, DType dtype) {
   checked_bytes(sizes, dtype);
-  return tensor_over(make_storage(size_t(times(extent(sizes, strides), int64_t(item_size(dtype))))), dtype, sizes, strides, 0);
+  return tensor_over(make_storage(size_t(times(extent(sizes, strides), int64_t(item_size(dtype))))), dtype, sizes,
+                     strides, 0);
 }
 
 Tensor empty_like(const Tensor& t) {
@@ -181,7 +186,8 @@ Tensor empty_like(const Tensor& t) {
 
 // Gradients have gradients, and bases bases: freeing goes from one to the next by a queue, never by recursion.
 static void release_in_turn(TensorBody* t) {
-  if (!t || (t->refs.load(std::memory_order_acquire) != 1 && t->refs.fetch_sub(1, std::memory_order_acq_rel) != 1)) return;
+  if (!t || (t->refs.load(std::memory_order_acquire) != 1 && t->refs.fetch_sub(1, std::memory_order_acq_rel) != 1))
+    return;
   thread_local std::vector<TensorBody*>* queue = nullptr;
   if (queue) return queue->push_back(t);
   std::vector<TensorBody*> pending{t};
@@ -233,16 +239,22 @@ void resize_(const Tensor& t, Ints sizes) {
   if (needed && offset + needed > body->storage->bytes) {
     Storage* s = body->storage;
     check(s->owned(), "Trying to resize storage that is not resizable");
-    if (s->refs.load() > 1)  // tensors and arrays know where their bytes are; those that share would go on with freed ones
-      fail(ErrorKind::Runtime, "Trying to resize storage that is not resizable\nresize_: expected a storage of the tensor's "
-           "own, as it has to grow from ", s->bytes, " to ", offset + needed, " bytes; got one that views, arrays or "
+    if (s->refs.load() >
+        1)  // tensors and arrays know where their bytes are; those that share would go on with freed ones
+      fail(ErrorKind::Runtime,
+           "Trying to resize storage that is not resizable\nresize_: expected a storage of the tensor's "
+           "own, as it has to grow from ",
+           s->bytes, " to ", offset + needed,
+           " bytes; got one that views, arrays or "
            "buffers share\nhint: resize before sharing, or make a new tensor");
     size_t bytes = offset + needed;
     auto* grown = static_cast<char*>(allocate(bytes));
     std::memcpy(grown, s->data, std::min(s->bytes, bytes));
     bool inside = s->joined && s->data == reinterpret_cast<char*>(s) + kHeader;
-    if (inside) s->spare = s->bytes;  // the header's block keeps its size
-    else deallocate(s->data, s->bytes);
+    if (inside)
+      s->spare = s->bytes;  // the header's block keeps its size
+    else
+      deallocate(s->data, s->bytes);
     s->data = grown;
     s->bytes = bytes;
     body->data = grown + offset;

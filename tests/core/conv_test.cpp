@@ -22,16 +22,19 @@ double uniform() {
   state = state * 6364136223846793005u + 1442695040888963407u;
   return double(int64_t(state) >> 11) / double(int64_t(1) << 52);
 }
-template <class T>
-double to_double(T x) {
-  if constexpr (sizeof(T) == 2) return to_float(x);
-  else return x;
+template <class T> double to_double(T x) {
+  if constexpr (sizeof(T) == 2)
+    return to_float(x);
+  else
+    return x;
 }
-template <class T>
-T from_double(double x) {
-  if constexpr (std::is_same_v<T, Half>) return to_half(float(x));
-  else if constexpr (std::is_same_v<T, BFloat16>) return to_bfloat16(float(x));
-  else return T(x);
+template <class T> T from_double(double x) {
+  if constexpr (std::is_same_v<T, Half>)
+    return to_half(float(x));
+  else if constexpr (std::is_same_v<T, BFloat16>)
+    return to_bfloat16(float(x));
+  else
+    return T(x);
 }
 
 int64_t count(const int64_t (&v)[3]) { return v[0] * v[1] * v[2]; }
@@ -47,8 +50,7 @@ bool complete(ConvShape& s) {
 }
 
 // visit(x index, w index, y index) for every product in the convolution.
-template <class Visit>
-void each_product(const ConvShape& s, Visit&& visit) {
+template <class Visit> void each_product(const ConvShape& s, Visit&& visit) {
   const int64_t cg = s.c / s.groups, og = s.o / s.groups;
   for (int64_t n = 0; n < s.n; n++)
     for (int64_t o = 0; o < s.o; o++)
@@ -77,15 +79,18 @@ void expect_close(const char* what, const ConvShape& s, const std::vector<T>& go
     const double e = std::fabs(to_double(got[i]) - want[i]);
     error = e <= error ? error : e;  // NaN stays
   }
-  const double allowed = std::is_same_v<T, double> ? 1e-14 : std::is_same_v<T, float> ? 2e-6 : std::is_same_v<T, Half> ? 1e-3 : 8e-3;
+  const double allowed = std::is_same_v<T, double>  ? 1e-14
+                         : std::is_same_v<T, float> ? 2e-6
+                         : std::is_same_v<T, Half>  ? 1e-3
+                                                    : 8e-3;
   if (error / most <= allowed) return;
-  test::report(__FILE__, __LINE__, str(what, " ", name_of(dtype_of<T>), " n ", s.n, " c ", s.c, " o ", s.o, " groups ", s.groups, " in ", s.in[0], "x",
-                                       s.in[1], "x", s.in[2], " kernel ", s.kernel[0], "x", s.kernel[1], "x", s.kernel[2],
-                                       ": relative error ", error / most));
+  test::report(__FILE__, __LINE__,
+               str(what, " ", name_of(dtype_of<T>), " n ", s.n, " c ", s.c, " o ", s.o, " groups ", s.groups, " in ",
+                   s.in[0], "x", s.in[1], "x", s.in[2], " kernel ", s.kernel[0], "x", s.kernel[1], "x", s.kernel[2],
+                   ": relative error ", error / most));
 }
 
-template <class T>
-void compare(ConvShape s) {
+template <class T> void compare(ConvShape s) {
   if (!complete(s)) return test::report(__FILE__, __LINE__, "a shape of this test does not fit");
   std::vector<T> x(size_t(s.n * s.c * count(s.in))), w(size_t(s.o * (s.c / s.groups) * count(s.kernel)));
   std::vector<T> dy(size_t(s.n * s.o * count(s.out))), bias(size_t(s.o)), bias_c(size_t(s.c));
@@ -109,8 +114,8 @@ void compare(ConvShape s) {
   for (int threads : {1, 2, 4}) {
     set_num_threads(threads);
     const T junk = from_double<T>(std::numeric_limits<double>::quiet_NaN());
-    std::vector<T> got[4] = {std::vector<T>(dy.size(), junk), std::vector<T>(x.size(), junk), std::vector<T>(w.size(), junk),
-                             std::vector<T>(bias.size(), junk)};
+    std::vector<T> got[4] = {std::vector<T>(dy.size(), junk), std::vector<T>(x.size(), junk),
+                             std::vector<T>(w.size(), junk), std::vector<T>(bias.size(), junk)};
     EXPECT(kernels.forward(dtype_of<T>, s, x.data(), w.data(), bias.data(), got[0].data()));
     EXPECT(kernels.backward_input(dtype_of<T>, s, dy.data(), w.data(), bias_c.data(), got[1].data()));
     EXPECT(kernels.backward_weight(dtype_of<T>, s, x.data(), dy.data(), got[2].data(), got[3].data()));
@@ -158,7 +163,8 @@ TEST(conv_winograd) {  // 3x3, stride 1, at least 16 channels each way
   for (int64_t pad : {0, 1, 2, 3}) compare<float>(flat(2, 40, 16, 1, 12, 37, 3, 1, pad));
   compare<float>(flat(8, 16, 64, 1, 7, 7, 3, 1, 1));
   compare<float>(flat(1, 530, 16, 1, 13, 11, 3, 1, 1));  // several blocks of channels
-  compare<float>(flat(1, 147, 143, 1, 13, 11, 3, 1, 1));  // kernels transformed on the way, channels and panels not whole
+  compare<float>(
+      flat(1, 147, 143, 1, 13, 11, 3, 1, 1));  // kernels transformed on the way, channels and panels not whole
   compare<float>(flat(5, 150, 143, 1, 17, 15, 3, 1, 1));  // and several slabs of tiles
   compare<float>(flat(3, 17, 33, 1, 57, 75, 3, 1, 1));    // the weights' gradient in several slabs
 }
@@ -212,7 +218,8 @@ TEST(conv_one_and_three_dimensions) {
     s.n = 2, s.c = 6, s.o = 9;
     s.in[2] = 300, s.kernel[2] = 5, s.pad[2] = 2, s.stride[2] = stride;
     compare<float>(s);
-    s.in[0] = 4, s.in[1] = 6, s.in[2] = 7, s.kernel[0] = 3, s.kernel[1] = 2, s.kernel[2] = 3, s.pad[0] = 1, s.stride[0] = stride;
+    s.in[0] = 4, s.in[1] = 6, s.in[2] = 7, s.kernel[0] = 3, s.kernel[1] = 2, s.kernel[2] = 3, s.pad[0] = 1,
+    s.stride[0] = stride;
     compare<float>(s);
     compare<double>(s);
     s.groups = 3;
@@ -245,7 +252,8 @@ TEST(conv_output_padding) {  // the transposed convolution may ask for rows that
   ConvShape s = flat(2, 3, 4, 1, 9, 9, 3, 2, 1);
   complete(s);
   for (int d = 1; d < 3; d++) s.in[d]++;
-  std::vector<float> dy(size_t(s.n * s.o * count(s.out))), w(size_t(s.o * s.c * 9)), dx(size_t(s.n * s.c * count(s.in)), NAN);
+  std::vector<float> dy(size_t(s.n * s.o * count(s.out))), w(size_t(s.o * s.c * 9)),
+      dx(size_t(s.n * s.c * count(s.in)), NAN);
   for (float& v : dy) v = float(uniform());
   for (float& v : w) v = float(uniform());
   std::vector<double> want(dx.size());

@@ -15,8 +15,7 @@ namespace {
 
 const kernels::CopyKernels& copies() { return kernels::table<kernels::CopyKernels>(); }
 
-template <class T>
-T from_int(int x) {
+template <class T> T from_int(int x) {
   if constexpr (std::is_same_v<T, Half>)
     return to_half(float(x));
   else if constexpr (std::is_same_v<T, BFloat16>)
@@ -29,8 +28,7 @@ T from_int(int x) {
     return T(x);
 }
 
-template <class T>
-double real_value(T x) {
+template <class T> double real_value(T x) {
   if constexpr (requires { to_float(x); })
     return to_float(x);
   else if constexpr (requires { x.re; })

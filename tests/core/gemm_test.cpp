@@ -25,29 +25,37 @@ double uniform() {  // -1 .. 1
   return double(int64_t(state) >> 11) / double(int64_t(1) << 52);
 }
 
-template <class T>
-double to_double(T x) {
-  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) return to_float(x);
-  else return double(x);
+template <class T> double to_double(T x) {
+  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>)
+    return to_float(x);
+  else
+    return double(x);
 }
-template <class T>
-T draw() {
-  if constexpr (std::is_same_v<T, Half>) return to_half(float(uniform()));
-  else if constexpr (std::is_same_v<T, BFloat16>) return to_bfloat16(float(uniform()));
-  else if constexpr (std::is_integral_v<T>) return T(uniform() * 100);
-  else return T(uniform());
+template <class T> T draw() {
+  if constexpr (std::is_same_v<T, Half>)
+    return to_half(float(uniform()));
+  else if constexpr (std::is_same_v<T, BFloat16>)
+    return to_bfloat16(float(uniform()));
+  else if constexpr (std::is_integral_v<T>)
+    return T(uniform() * 100);
+  else
+    return T(uniform());
 }
-template <class T>
-T from_float(float x) {
-  if constexpr (std::is_same_v<T, Half>) return to_half(x);
-  else return to_bfloat16(x);
+template <class T> T from_float(float x) {
+  if constexpr (std::is_same_v<T, Half>)
+    return to_half(x);
+  else
+    return to_bfloat16(x);
 }
-template <class T>
-double tolerance() {  // of one sum whose terms are below 1 in size, times the root of k
-  if constexpr (std::is_same_v<T, Half>) return 1e-3;
-  else if constexpr (std::is_same_v<T, BFloat16>) return 8e-3;
-  else if constexpr (std::is_same_v<T, float>) return 1e-6;
-  else return 1e-14;
+template <class T> double tolerance() {  // of one sum whose terms are below 1 in size, times the root of k
+  if constexpr (std::is_same_v<T, Half>)
+    return 1e-3;
+  else if constexpr (std::is_same_v<T, BFloat16>)
+    return 8e-3;
+  else if constexpr (std::is_same_v<T, float>)
+    return 1e-6;
+  else
+    return 1e-14;
 }
 
 struct Layout {
@@ -59,7 +67,8 @@ template <class T>
 void compare(int64_t batch, int64_t m, int64_t n, int64_t k, Layout layout, double alpha, double beta, bool with_bias) {
   const int64_t lda = (layout.transpose_a ? m : k) + layout.extra, ldb = (layout.transpose_b ? k : n) + layout.extra;
   const int64_t ldc = n + layout.extra;
-  std::vector<T> a(size_t(batch * (layout.transpose_a ? k : m) * lda + 1)), b(size_t(batch * (layout.transpose_b ? n : k) * ldb + 1));
+  std::vector<T> a(size_t(batch * (layout.transpose_a ? k : m) * lda + 1)),
+      b(size_t(batch * (layout.transpose_b ? n : k) * ldb + 1));
   std::vector<T> c(size_t(batch * m * ldc + 1)), bias(size_t(n + 1));
   for (T& x : a) x = draw<T>();
   for (T& x : b) x = draw<T>();
@@ -117,12 +126,12 @@ void compare(int64_t batch, int64_t m, int64_t n, int64_t k, Layout layout, doub
         }
       }
   if (wrong)
-    test::report(__FILE__, __LINE__, str(name_of(dtype_of<T>), " ", batch, " x ", m, " x ", n, " x ", k, " (",
-                                         int(layout.transpose_a), int(layout.transpose_b), ", +", layout.extra, "): ", wrong, " wrong"));
+    test::report(__FILE__, __LINE__,
+                 str(name_of(dtype_of<T>), " ", batch, " x ", m, " x ", n, " x ", k, " (", int(layout.transpose_a),
+                     int(layout.transpose_b), ", +", layout.extra, "): ", wrong, " wrong"));
 }
 
-template <class T>
-void all_layouts(int64_t m, int64_t n, int64_t k) {
+template <class T> void all_layouts(int64_t m, int64_t n, int64_t k) {
   for (int way = 0; way < 4; way++) {
     compare<T>(1, m, n, k, {way % 2 == 1, way / 2 == 1, 0}, 1, 0, false);
     compare<T>(1, m, n, k, {way % 2 == 1, way / 2 == 1, 3}, 2, 3, true);
@@ -146,11 +155,12 @@ TEST(gemm_tail_heights_and_widths) {
 TEST(gemm_large_shapes) {
   // shared panels, panels per thread, several blocks of k, a long sum of few results, few rows, one column, few rows and a B
   // large enough to be walked in parts
-  const int64_t shapes[][3] = {{300, 290, 1100}, {40, 1030, 600}, {20, 33, 9000}, {3, 700, 900}, {4, 1300, 40},
-                               {500, 1, 300},    {129, 513, 70},  {96, 64, 2048}, {257, 64, 64},
-                               {1, 1030, 701},   {4, 3001, 203},  {2, 70, 9001}};
+  const int64_t shapes[][3] = {{300, 290, 1100}, {40, 1030, 600}, {20, 33, 9000}, {3, 700, 900},
+                               {4, 1300, 40},    {500, 1, 300},   {129, 513, 70}, {96, 64, 2048},
+                               {257, 64, 64},    {1, 1030, 701},  {4, 3001, 203}, {2, 70, 9001}};
   for (auto& s : shapes)
-    for (int way = 0; way < 4; way++) compare<float>(1, s[0], s[1], s[2], {way % 2 == 1, way / 2 == 1, way}, 1, way % 2, way > 1);
+    for (int way = 0; way < 4; way++)
+      compare<float>(1, s[0], s[1], s[2], {way % 2 == 1, way / 2 == 1, way}, 1, way % 2, way > 1);
 }
 
 TEST(gemm_other_floats) {
@@ -168,9 +178,9 @@ TEST(gemm_other_floats) {
 }
 
 // One rounding, by the rules of base/dtype.h: ties, overflow, subnormals, infinities and NaN, in whole vectors and tails.
-template <class T>
-void check_rounding() {
-  const double values[] = {1, -1, 1.5, 65504, -65504, 3e38, 6e-5, 5.96e-8, -2.9e-8, 0, -0.0, INFINITY, -INFINITY, NAN, 0.333, 7e-5};
+template <class T> void check_rounding() {
+  const double values[] = {1,       -1, 1.5,  65504,    -65504,    3e38, 6e-5,  5.96e-8,
+                           -2.9e-8, 0,  -0.0, INFINITY, -INFINITY, NAN,  0.333, 7e-5};
   for (int64_t n : {1, 5, 16, 37})
     for (double alpha : {1.0, 1.0 + 0x1p-9, 1.0 + 0x1p-8, 1.0 + 0x1p-11, 1.0 + 0x1p-12, 0.37, 1e-5, 1e5}) {
       std::vector<T> a(16), b(size_t(n), from_float<T>(1.f)), c(size_t(16 * n));
@@ -181,8 +191,10 @@ void check_rounding() {
       EXPECT(table<GemmKernels>().gemm(dtype_of<T>, g));
       for (int64_t i = 0; i < 16 * n; i++) {
         const T want = from_float<T>(float(alpha) * (0.f + to_float(a[size_t(i / n)])));  // a sum begins at +0
-        if (std::isnan(to_float(want))) EXPECT(std::isnan(to_float(c[size_t(i)])));
-        else EXPECT_EQ(int(c[size_t(i)].bits), int(want.bits));
+        if (std::isnan(to_float(want)))
+          EXPECT(std::isnan(to_float(c[size_t(i)])));
+        else
+          EXPECT_EQ(int(c[size_t(i)].bits), int(want.bits));
       }
     }
 }
@@ -232,8 +244,7 @@ TEST(gemm_broadcast_batch) {
       }
 }
 
-template <class T>
-void complex_product(double tolerance) {
+template <class T> void complex_product(double tolerance) {
   using C = Complex<T>;
   const int m = 6, n = 9, k = 11;
   for (int way = 0; way < 4; way++) {
@@ -283,7 +294,8 @@ template <class T> void compare_packed(DType dtype, int64_t m, int64_t n, int64_
     for (T& x : *list) x = draw<T>();
   const std::vector<T> before = c;
   Gemm g;
-  g.m = m, g.n = n, g.k = k, g.a = a.data(), g.a_row = k, g.b = b.data(), g.c_row = n, g.bias = bias.data(), g.beta = 0.5;
+  g.m = m, g.n = n, g.k = k, g.a = a.data(), g.a_row = k, g.b = b.data(), g.c_row = n, g.bias = bias.data(),
+  g.beta = 0.5;
   g.b_row = transposed ? 1 : n, g.b_col = transposed ? k : 1;
   const auto& gemms = table<GemmKernels>();
   std::vector<char> packed(static_cast<size_t>(gemms.packed_bytes(dtype, k, n)));
@@ -312,7 +324,13 @@ template <class T> void compare_packed(DType dtype, int64_t m, int64_t n, int64_
 
 TEST(gemm_with_b_packed_beforehand) {
   for (bool transposed : {false, true})
-    for (auto [m, n, k] : {std::array<int64_t, 3>{16, 1024, 256}, {16, 256, 1024}, {1, 40, 30}, {5, 33, 7}, {40, 97, 600}, {150, 200, 530}, {6, 1, 9}}) {
+    for (auto [m, n, k] : {std::array<int64_t, 3>{16, 1024, 256},
+                           {16, 256, 1024},
+                           {1, 40, 30},
+                           {5, 33, 7},
+                           {40, 97, 600},
+                           {150, 200, 530},
+                           {6, 1, 9}}) {
       compare_packed<float>(DType::Float32, m, n, k, transposed);
       compare_packed<double>(DType::Float64, m, n, k, transposed);
     }

@@ -16,8 +16,7 @@ namespace {
 
 const kernels::IndexingKernels& indexing() { return kernels::table<kernels::IndexingKernels>(); }
 
-template <class T>
-std::vector<T> numbers(int64_t n, int low, int high, unsigned seed) {
+template <class T> std::vector<T> numbers(int64_t n, int low, int high, unsigned seed) {
   std::mt19937 random(seed);
   std::vector<T> result(n);
   for (auto& x : result) x = T(int(random() % unsigned(high - low)) + low);

@@ -34,8 +34,7 @@ double weight(const ResampleShape& s, int axis, int64_t i, int64_t j) {
   return sum;
 }
 
-template <class T>
-void check(const ResampleShape& s) {
+template <class T> void check(const ResampleShape& s) {
   constexpr int t = sizeof(T) == 8;
   const double tolerance = sizeof(T) == 4 ? 2e-5 : 1e-12;
   int64_t n = volume(s.in), m = volume(s.out);

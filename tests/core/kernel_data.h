@@ -10,8 +10,7 @@
 namespace flambeau::test {
 
 // Uniform in [low, high), from a small linear congruential generator.
-template <class T>
-std::vector<T> random_values(int64_t n, uint64_t seed, double low = -2, double high = 2) {
+template <class T> std::vector<T> random_values(int64_t n, uint64_t seed, double low = -2, double high = 2) {
   std::vector<T> values(n);
   uint64_t state = seed * 2654435761u + 12345;
   for (T& v : values) {
@@ -22,8 +21,7 @@ std::vector<T> random_values(int64_t n, uint64_t seed, double low = -2, double h
 }
 
 // The largest difference, relative to the largest expected magnitude; nan where only one side is nan.
-template <class T, class R>
-double difference(const std::vector<T>& got, const std::vector<R>& expected) {
+template <class T, class R> double difference(const std::vector<T>& got, const std::vector<R>& expected) {
   if (got.size() != expected.size()) return NAN;
   double worst = 0, scale = 1e-30;
   for (size_t i = 0; i < got.size(); ++i) {
@@ -36,14 +34,12 @@ double difference(const std::vector<T>& got, const std::vector<R>& expected) {
   return worst / scale;
 }
 
-template <class T>
-bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
+template <class T> bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
 }
 
 // Whether run() gives the same bits on 1, 2 and 4 threads; it returns a vector.
-template <class F>
-bool same_on_any_threads(F&& run) {
+template <class F> bool same_on_any_threads(F&& run) {
   int before = num_threads();
   set_num_threads(1);
   auto first = run();
@@ -66,7 +62,6 @@ bool same_on_any_threads(F&& run) {
                                    std::to_string(difference_ / (tolerance)) + " tolerances"); \
   } while (0)
 
-template <class T>
-constexpr double kTolerance = sizeof(T) == 4 ? 4e-6 : 1e-13;
+template <class T> constexpr double kTolerance = sizeof(T) == 4 ? 4e-6 : 1e-13;
 
 }  // namespace flambeau::test

@@ -40,8 +40,7 @@ Reference reference(const std::vector<T>& x, const std::vector<T>& g, const std:
   return r;
 }
 
-template <class T>
-struct Data {
+template <class T> struct Data {
   Data(int64_t size, int64_t groups, int64_t channels)
       : x(random_values<T>(size, 1, 1, 5)),
         g(random_values<T>(size, 2)),
@@ -56,8 +55,7 @@ struct Data {
   std::vector<T> x, g, w, b, y, dx, mean, rstd, dw, db;
 };
 
-template <class T>
-void check_rows(int64_t rows, int64_t n) {
+template <class T> void check_rows(int64_t rows, int64_t n) {
   constexpr int t = sizeof(T) == 8;
   const double tolerance = 3 * kTolerance<T>;
   Data<T> d(rows * n, rows, n);
@@ -81,8 +79,7 @@ void check_rows(int64_t rows, int64_t n) {
   EXPECT_CLOSE(d.dw, r.dw, tolerance);
 }
 
-template <class T>
-void check_group(ChannelShape s) {
+template <class T> void check_group(ChannelShape s) {
   constexpr int t = sizeof(T) == 8;
   const double tolerance = 3 * kTolerance<T>;
   int64_t width = s.channels / s.groups * s.inner;
@@ -99,8 +96,7 @@ void check_group(ChannelShape s) {
   EXPECT_CLOSE(d.db, r.db, tolerance);
 }
 
-template <class T>
-void check_batch(ChannelShape s) {
+template <class T> void check_batch(ChannelShape s) {
   constexpr int t = sizeof(T) == 8;
   const double tolerance = 5 * kTolerance<T>;
   Data<T> d(s.batch * s.channels * s.inner, s.channels, s.channels);

@@ -15,8 +15,7 @@ const OptimizerKernels& k() { return table<OptimizerKernels>(); }
 // One element: value, gradient, three states, step number.
 using Rule = std::function<void(double& p, double g, double* s, int step)>;
 
-template <class T>
-void check(int states, const std::function<void(Parameter*, int64_t)>& step, const Rule& rule) {
+template <class T> void check(int states, const std::function<void(Parameter*, int64_t)>& step, const Rule& rule) {
   for (std::vector<int64_t> sizes : {std::vector<int64_t>{10, 320, 0, 1, 33}, {40000, 7, 70001}}) {
     std::vector<std::vector<T>> values, grads, state;
     std::vector<std::vector<double>> expected, expected_state;
@@ -47,8 +46,7 @@ void check(int states, const std::function<void(Parameter*, int64_t)>& step, con
   }
 }
 
-template <class Options, class Entry>
-void check_both(int states, const Options& o, Entry entry, const Rule& rule) {
+template <class Options, class Entry> void check_both(int states, const Options& o, Entry entry, const Rule& rule) {
   check<float>(
       states, [&](Parameter* list, int64_t n) { (k().*entry)[0](list, n, o); }, rule);
   check<double>(

@@ -39,8 +39,7 @@ std::vector<PoolShape> shapes() {
 }
 
 // f(plane offset, output position, window's input positions in reading order, elements of the padded input in it)
-template <class F>
-void each_window(const PoolShape& s, F&& f) {
+template <class F> void each_window(const PoolShape& s, F&& f) {
   int64_t at = 0;
   for (int64_t p = 0; p < s.planes; ++p)
     for (int64_t d = 0; d < s.out[0]; ++d)
@@ -67,8 +66,7 @@ void each_window(const PoolShape& s, F&& f) {
         }
 }
 
-template <class T>
-void check_max(const PoolShape& s) {
+template <class T> void check_max(const PoolShape& s) {
   constexpr int t = sizeof(T) == 8;
   int64_t in = volume(s.in), out = volume(s.out);
   auto x = random_values<T>(s.planes * in, 1);
@@ -94,8 +92,7 @@ void check_max(const PoolShape& s) {
   EXPECT_CLOSE(dx, expected_dx, kTolerance<T>);
 }
 
-template <class T>
-void check_average(const PoolShape& s, bool include_pad, int64_t divisor) {
+template <class T> void check_average(const PoolShape& s, bool include_pad, int64_t divisor) {
   constexpr int t = sizeof(T) == 8;
   auto x = random_values<T>(s.planes * volume(s.in), 1), g = random_values<T>(s.planes * volume(s.out), 2);
   std::vector<T> y(g.size()), dx(x.size());
@@ -113,8 +110,7 @@ void check_average(const PoolShape& s, bool include_pad, int64_t divisor) {
   EXPECT_CLOSE(dx, expected_dx, kTolerance<T>);
 }
 
-template <class T>
-void check_adaptive(std::vector<int64_t> in, std::vector<int64_t> out) {
+template <class T> void check_adaptive(std::vector<int64_t> in, std::vector<int64_t> out) {
   constexpr int t = sizeof(T) == 8;
   PoolShape s = shape(2, in, in, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, false);
   for (int i = 0; i < 3; ++i) s.out[i] = out[i];

@@ -64,39 +64,17 @@ DType draw(Generator& g, const Reference& r, void* out) {  // the dtype of what 
   alignas(8) unsigned char input[50 * 8];
   bool mask[50];
   switch (r.fill) {
-    case kUniform:
-      random::uniform(g, r.dtype, out, r.n, -0.3, 1.1);
-      break;
-    case kNormal:
-      random::normal(g, r.dtype, out, r.n, 0.1, 1.7);
-      break;
-    case kLogNormal:
-      random::log_normal(g, r.dtype, out, r.n, 0.1, 0.7);
-      break;
-    case kExponential:
-      random::exponential(g, r.dtype, out, r.n, 2.5);
-      break;
-    case kCauchy:
-      random::cauchy(g, r.dtype, out, r.n, 0.5, 1.7);
-      break;
-    case kBernoulli:
-      random::bernoulli(g, r.dtype, out, r.n, 0.3);
-      break;
-    case kRandom:
-      random::integers(g, r.dtype, out, r.n);
-      break;
-    case kGeometric:
-      random::geometric(g, r.dtype, out, r.n, 0.3);
-      break;
-    case kRange:
-      random::integers(g, r.dtype, out, r.n, 3, 100);
-      break;
-    case kPermutation:
-      random::permutation(g, r.dtype, out, r.n);
-      break;
-    case kWideRange:
-      random::integers(g, r.dtype, out, r.n, -(int64_t(1) << 40), int64_t(1) << 41);
-      break;
+    case kUniform: random::uniform(g, r.dtype, out, r.n, -0.3, 1.1); break;
+    case kNormal: random::normal(g, r.dtype, out, r.n, 0.1, 1.7); break;
+    case kLogNormal: random::log_normal(g, r.dtype, out, r.n, 0.1, 0.7); break;
+    case kExponential: random::exponential(g, r.dtype, out, r.n, 2.5); break;
+    case kCauchy: random::cauchy(g, r.dtype, out, r.n, 0.5, 1.7); break;
+    case kBernoulli: random::bernoulli(g, r.dtype, out, r.n, 0.3); break;
+    case kRandom: random::integers(g, r.dtype, out, r.n); break;
+    case kGeometric: random::geometric(g, r.dtype, out, r.n, 0.3); break;
+    case kRange: random::integers(g, r.dtype, out, r.n, 3, 100); break;
+    case kPermutation: random::permutation(g, r.dtype, out, r.n); break;
+    case kWideRange: random::integers(g, r.dtype, out, r.n, -(int64_t(1) << 40), int64_t(1) << 41); break;
     case kBernoulliEach:
       for (int i = 0; i < 50; i++) put_element(r.dtype, input, i, float(i) / 49);
       random::bernoulli(g, r.dtype, out, r.dtype, input, r.n);

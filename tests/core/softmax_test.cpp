@@ -11,8 +11,7 @@ namespace {
 
 const SoftmaxKernels& k() { return table<SoftmaxKernels>(); }
 
-template <class T>
-void check_shape(int64_t outer, int64_t n, int64_t inner) {
+template <class T> void check_shape(int64_t outer, int64_t n, int64_t inner) {
   constexpr int t = sizeof(T) == 8;
   int64_t size = outer * n * inner;
   auto x = random_values<T>(size, 1, -20, 20), g = random_values<T>(size, 2);
@@ -48,8 +47,7 @@ void check_shape(int64_t outer, int64_t n, int64_t inner) {
   for (int64_t i = 0; i < size; ++i) EXPECT_NEAR(dx[i], rdx[i], kTolerance<T>);
 }
 
-template <class T>
-void check_cross_entropy(bool weighted, double smoothing, Reduction reduction) {
+template <class T> void check_cross_entropy(bool weighted, double smoothing, Reduction reduction) {
   constexpr int t = sizeof(T) == 8;
   const int64_t rows = 9, n = 37;
   auto x = random_values<T>(rows * n, 3, -6, 6), w = random_values<T>(n, 4, 0.1, 2), g = random_values<T>(rows, 5);

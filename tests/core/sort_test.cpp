@@ -13,8 +13,7 @@ namespace {
 
 const kernels::SortKernels& order() { return kernels::table<kernels::SortKernels>(); }
 
-template <class T>
-std::vector<T> sample(int64_t n, int kind, unsigned seed) {
+template <class T> std::vector<T> sample(int64_t n, int kind, unsigned seed) {
   std::mt19937_64 random(seed);
   std::vector<T> x(n);
   for (auto& v : x) {
@@ -29,17 +28,10 @@ std::vector<T> sample(int64_t n, int kind, unsigned seed) {
   return x;
 }
 
-template <class T>
-bool before(T a, T b) {
-  return a == a && (b != b || a < b);
-}  // NaN last
-template <class T>
-bool same(T a, T b) {
-  return a == b || (a != a && b != b);
-}
+template <class T> bool before(T a, T b) { return a == a && (b != b || a < b); }  // NaN last
+template <class T> bool same(T a, T b) { return a == b || (a != a && b != b); }
 
-template <class T>
-std::vector<int64_t> stable_order(const T* x, int64_t n, bool descending) {
+template <class T> std::vector<int64_t> stable_order(const T* x, int64_t n, bool descending) {
   std::vector<int64_t> at(n);
   std::iota(at.begin(), at.end(), 0);
   std::stable_sort(at.begin(), at.end(),
@@ -47,8 +39,7 @@ std::vector<int64_t> stable_order(const T* x, int64_t n, bool descending) {
   return at;
 }
 
-template <class T>
-void check_order(DType dtype, int64_t rows, int64_t n, int kind) {
+template <class T> void check_order(DType dtype, int64_t rows, int64_t n, int kind) {
   auto x = sample<T>(rows * n, kind, unsigned(n + kind));
   int64_t k = std::min<int64_t>(n, n > 300 ? 200 : 9), middle = n / 2;
   std::vector<T> values(rows * n), top(rows * k), one(rows);

@@ -31,8 +31,7 @@ inline void report(const char* file, int line, const std::string& what) {
   failures()++;
 }
 
-template <class T>
-std::string show(const T& value) {
+template <class T> std::string show(const T& value) {
   if constexpr (requires { std::to_string(value); })
     return std::to_string(value);
   else if constexpr (requires { std::string(value); })

@@ -7,19 +7,36 @@ namespace {
 
 // ---- the scalar forms of math.h: the C library's -----------------------------------------------------------------------
 
-#define FLAMBEAU_SCALAR(f)                                       \
-  FLAMBEAU_INLINE float f(float x) { return std::f(x); }         \
+#define FLAMBEAU_SCALAR(f)                               \
+  FLAMBEAU_INLINE float f(float x) { return std::f(x); } \
   FLAMBEAU_INLINE double f(double x) { return std::f(x); }
-FLAMBEAU_SCALAR(exp) FLAMBEAU_SCALAR(expm1) FLAMBEAU_SCALAR(exp2) FLAMBEAU_SCALAR(log) FLAMBEAU_SCALAR(log2)
-FLAMBEAU_SCALAR(log10) FLAMBEAU_SCALAR(log1p) FLAMBEAU_SCALAR(sin) FLAMBEAU_SCALAR(cos) FLAMBEAU_SCALAR(tan)
-FLAMBEAU_SCALAR(asin) FLAMBEAU_SCALAR(acos) FLAMBEAU_SCALAR(atan) FLAMBEAU_SCALAR(sinh) FLAMBEAU_SCALAR(cosh)
-FLAMBEAU_SCALAR(tanh) FLAMBEAU_SCALAR(asinh) FLAMBEAU_SCALAR(acosh) FLAMBEAU_SCALAR(atanh) FLAMBEAU_SCALAR(erf)
+FLAMBEAU_SCALAR(exp)
+FLAMBEAU_SCALAR(expm1)
+FLAMBEAU_SCALAR(exp2)
+FLAMBEAU_SCALAR(log)
+FLAMBEAU_SCALAR(log2)
+FLAMBEAU_SCALAR(log10)
+FLAMBEAU_SCALAR(log1p)
+FLAMBEAU_SCALAR(sin)
+FLAMBEAU_SCALAR(cos)
+FLAMBEAU_SCALAR(tan)
+FLAMBEAU_SCALAR(asin)
+FLAMBEAU_SCALAR(acos)
+FLAMBEAU_SCALAR(atan)
+FLAMBEAU_SCALAR(sinh)
+FLAMBEAU_SCALAR(cosh)
+FLAMBEAU_SCALAR(tanh)
+FLAMBEAU_SCALAR(asinh)
+FLAMBEAU_SCALAR(acosh)
+FLAMBEAU_SCALAR(atanh)
+FLAMBEAU_SCALAR(erf)
 FLAMBEAU_SCALAR(erfc)
 #undef FLAMBEAU_SCALAR
-#define FLAMBEAU_SCALAR(f)                                                    \
-  FLAMBEAU_INLINE float f(float x, float y) { return std::f(x, y); }          \
+#define FLAMBEAU_SCALAR(f)                                           \
+  FLAMBEAU_INLINE float f(float x, float y) { return std::f(x, y); } \
   FLAMBEAU_INLINE double f(double x, double y) { return std::f(x, y); }
-FLAMBEAU_SCALAR(atan2) FLAMBEAU_SCALAR(hypot)
+FLAMBEAU_SCALAR(atan2)
+FLAMBEAU_SCALAR(hypot)
 #undef FLAMBEAU_SCALAR
 
 // ---- arithmetic ------------------------------------------------------------------------------------------------------
@@ -52,7 +69,8 @@ T_ bool operator==(Complex<T> a, T b) { return a.re == b && a.im == 0; }
 T_ bool operator!=(Complex<T> a, T b) { return !(a == b); }
 T_ Complex<T> select(bool c, Complex<T> a, T b) { return c ? a : Complex<T>{b, 0}; }
 T_ Complex<T> select(bool c, T a, Complex<T> b) { return c ? Complex<T>{a, 0} : b; }
-template <class V, class T> FLAMBEAU_INLINE auto store(void* p, T x) -> std::enable_if_t<std::is_same_v<V, Complex<T>>> {
+template <class V, class T>
+FLAMBEAU_INLINE auto store(void* p, T x) -> std::enable_if_t<std::is_same_v<V, Complex<T>>> {
   store<V>(p, V{x, 0});
 }
 
@@ -102,7 +120,8 @@ T_ Complex<T> log2(Complex<T> x) { return log(x) / T(kLn2); }
 T_ Complex<T> log10(Complex<T> x) { return log(x) / T(2.302585092994045684); }
 T_ Complex<T> log1p(Complex<T> x) {
   const T square = x.re * (2 + x.re) + x.im * x.im;
-  return {std::abs(square) < T(0.5) ? std::log1p(square) / 2 : std::log(std::hypot(1 + x.re, x.im)), std::atan2(x.im, 1 + x.re)};
+  return {std::abs(square) < T(0.5) ? std::log1p(square) / 2 : std::log(std::hypot(1 + x.re, x.im)),
+          std::atan2(x.im, 1 + x.re)};
 }
 T_ Complex<T> sqrt(Complex<T> x) {
   if (x.re == 0 && x.im == 0) return {0, x.im};
@@ -139,7 +158,8 @@ T_ Complex<T> acosh(Complex<T> x) {
 }
 T_ Complex<T> atanh(Complex<T> x) {
   const T a = std::abs(x.re), im2 = x.im * x.im, near = 1 - a;  // odd, so that nothing cancels on the left
-  return {std::copysign(std::log1p(4 * a / (near * near + im2)) / 4, x.re), std::atan2(2 * x.im, near * (1 + a) - im2) / 2};
+  return {std::copysign(std::log1p(4 * a / (near * near + im2)) / 4, x.re),
+          std::atan2(2 * x.im, near * (1 + a) - im2) / 2};
 }
 T_ Complex<T> asinh(Complex<T> x) { return over_i(asin(times_i(x))); }
 T_ Complex<T> atan(Complex<T> x) { return over_i(atanh(times_i(x))); }

@@ -9,7 +9,8 @@ namespace {
 int64_t product_of(const int64_t (&extent)[3]) { return extent[0] * extent[1] * extent[2]; }
 
 template <class T> struct Arrays {  // the axes' lists of taps, in one block
-  explicit Arrays(const ConvShape& s) : memory(size_t(2 * (s.kernel[0] + s.kernel[1] + s.kernel[2])) * 8), next(memory.as<int64_t>()) {}
+  explicit Arrays(const ConvShape& s)
+      : memory(size_t(2 * (s.kernel[0] + s.kernel[1] + s.kernel[2])) * 8), next(memory.as<int64_t>()) {}
   int64_t* take(int64_t count) { return next += count, next - count; }
   Scratch memory;
   int64_t* next;
@@ -59,7 +60,8 @@ Correlation<T> forward_correlation(const ConvShape& s, Arrays<T>& arrays, const 
   }
   r.images = s.n, r.groups = s.groups, r.c = s.c / s.groups, r.o = s.o / s.groups;
   r.src = x, r.src_channel = product_of(s.in), r.src_image = s.c * r.src_channel;
-  r.w = w, r.w_channel = product_of(s.kernel), r.w_out = r.c * r.w_channel, r.w_group = r.o * r.w_out, r.all_taps = true;
+  r.w = w, r.w_channel = product_of(s.kernel), r.w_out = r.c * r.w_channel, r.w_group = r.o * r.w_out,
+  r.all_taps = true;
   r.dst = y, r.dst_channel = product_of(s.out), r.dst_image = s.o * r.dst_channel;
   r.dst_axis[0] = r.axis[1].out * r.axis[2].out, r.dst_axis[1] = r.axis[2].out, r.dst_axis[2] = 1;
   r.bias = bias;
@@ -79,7 +81,9 @@ template <class T> void backward_input_of(const ConvShape& s, const T* dy, const
   const int64_t steps[3] = {s.in[1] * s.in[2], swap ? 1 : s.in[2], 1};
   if constexpr (std::is_same_v<T, float>) {
     Arrays<T> arrays(s);
-    if (s.stride[2] == 2 && spread_winograd(forward_correlation<T>(s, arrays, nullptr, w, nullptr, const_cast<T*>(dy)), dx, bias)) return;
+    if (s.stride[2] == 2 &&
+        spread_winograd(forward_correlation<T>(s, arrays, nullptr, w, nullptr, const_cast<T*>(dy)), dx, bias))
+      return;
   }
   int64_t phase[3];
   for (phase[0] = 0; phase[0] < smaller(s.stride[order[0]], s.in[order[0]]); phase[0]++)
@@ -124,8 +128,10 @@ template <class T> void backward_weight_of(const ConvShape& s, const T* x, const
   Correlation<T> r = forward_correlation<T>(s, arrays, x, nullptr, nullptr, const_cast<T*>(dy));
   flatten(r);
   const int64_t summed = r.images * product_of(s.out), weights = s.o * r.c * product_of(s.kernel);
-  if (dw && summed == 0) clear(dw, weights);
-  else if (dw && weights != 0) weights_of(r, dw);
+  if (dw && summed == 0)
+    clear(dw, weights);
+  else if (dw && weights != 0)
+    weights_of(r, dw);
   if (!dbias) return;
   const int64_t positions = product_of(s.out);
   parallel_for(s.o, larger(1, 100000 / (s.n * positions + 1)), [&](int64_t begin, int64_t end) {
@@ -138,8 +144,7 @@ template <class T> void backward_weight_of(const ConvShape& s, const T* x, const
         for (; q + 4 * kLanes<T> <= positions; q += 4 * kLanes<T>)
 #pragma GCC unroll 4
           for (int v = 0; v < 4; v++) sum[v] += load(from + q + v * kLanes<T>);
-        for (; q < positions; q += kLanes<T>)
-          sum[0] += load_part(from + q, smaller(positions - q, kLanes<T>));
+        for (; q < positions; q += kLanes<T>) sum[0] += load_part(from + q, smaller(positions - q, kLanes<T>));
         total += sum_lanes<T>((sum[0] + sum[1]) + (sum[2] + sum[3]));
       }
       dbias[o] = total;
@@ -154,8 +159,10 @@ template <class S> struct Widened {
     parallel_for(count, 1 << 16, [&](int64_t begin, int64_t end) {
       for (; begin < end; begin += kLanes<float>) {
         const int64_t left = end - begin;
-        if (left >= kLanes<float>) store(data() + begin, load_float(from + begin));
-        else store_part(data() + begin, load_float_part(from + begin, left), left);
+        if (left >= kLanes<float>)
+          store(data() + begin, load_float(from + begin));
+        else
+          store_part(data() + begin, load_float_part(from + begin, left), left);
       }
     });
   }
@@ -165,8 +172,10 @@ template <class S> struct Widened {
     const float* from = data();
     parallel_for(count, 1 << 15, [&](int64_t begin, int64_t end) {
       for (; begin < end; begin += kLanes<float>) {
-        if (end - begin >= kLanes<float>) store_rounded(to + begin, load(from + begin));
-        else store_rounded_part(to + begin, load_part(from + begin, end - begin), end - begin);
+        if (end - begin >= kLanes<float>)
+          store_rounded(to + begin, load(from + begin));
+        else
+          store_rounded_part(to + begin, load_part(from + begin, end - begin), end - begin);
       }
     });
   }
@@ -202,23 +211,26 @@ template <class S> struct Halves {
 
 template <class T> struct Plain {
   static void forward(const ConvShape& s, const void* x, const void* w, const void* bias, void* y) {
-    forward_of<T>(s, static_cast<const T*>(x), static_cast<const T*>(w), static_cast<const T*>(bias), static_cast<T*>(y));
+    forward_of<T>(s, static_cast<const T*>(x), static_cast<const T*>(w), static_cast<const T*>(bias),
+                  static_cast<T*>(y));
   }
   static void backward_input(const ConvShape& s, const void* dy, const void* w, const void* bias, void* dx) {
-    backward_input_of<T>(s, static_cast<const T*>(dy), static_cast<const T*>(w), static_cast<const T*>(bias), static_cast<T*>(dx));
+    backward_input_of<T>(s, static_cast<const T*>(dy), static_cast<const T*>(w), static_cast<const T*>(bias),
+                         static_cast<T*>(dx));
   }
   static void backward_weight(const ConvShape& s, const void* x, const void* dy, void* dw, void* dbias) {
-    backward_weight_of<T>(s, static_cast<const T*>(x), static_cast<const T*>(dy), static_cast<T*>(dw), static_cast<T*>(dbias));
+    backward_weight_of<T>(s, static_cast<const T*>(x), static_cast<const T*>(dy), static_cast<T*>(dw),
+                          static_cast<T*>(dbias));
   }
 };
 
-#define FLAMBEAU_BY_DTYPE(call)                                  \
-  switch (dtype) {                                               \
-    case DType::Float32: Plain<float>::call; return true;        \
-    case DType::Float64: Plain<double>::call; return true;       \
-    case DType::BFloat16: Halves<BFloat16>::call; return true;   \
-    case DType::Float16: Halves<Half>::call; return true;        \
-    default: return false;                                       \
+#define FLAMBEAU_BY_DTYPE(call)                                \
+  switch (dtype) {                                             \
+    case DType::Float32: Plain<float>::call; return true;      \
+    case DType::Float64: Plain<double>::call; return true;     \
+    case DType::BFloat16: Halves<BFloat16>::call; return true; \
+    case DType::Float16: Halves<Half>::call; return true;      \
+    default: return false;                                     \
   }
 
 bool forward(DType dtype, const ConvShape& s, const void* x, const void* w, const void* bias, void* y) {

@@ -14,10 +14,14 @@ template <class T> struct Weights {
   T* packed;
 
   Weights(const Correlation<T>& r, int64_t channels)
-      : r(r), taps(r.axis[0].taps * r.axis[1].taps * r.axis[2].taps), channels(channels),
-        blocks(ceil_div(r.c, channels)), tiles(ceil_div(r.o, kTileRows)),
+      : r(r),
+        taps(r.axis[0].taps * r.axis[1].taps * r.axis[2].taps),
+        channels(channels),
+        blocks(ceil_div(r.c, channels)),
+        tiles(ceil_div(r.o, kTileRows)),
         region(round_up(channels * taps * r.o + kLanes<T>, kLanes<T>)),
-        memory(size_t(r.groups * blocks * region) * sizeof(T)), packed(memory.as<T>()) {
+        memory(size_t(r.groups * blocks * region) * sizeof(T)),
+        packed(memory.as<T>()) {
     parallel_for(r.groups * blocks, larger(1, 20000 / region), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++) pack_region(i / blocks, i % blocks);
     });
@@ -52,7 +56,8 @@ template <class T> struct Weights {
         for (int64_t z = 0; z < r.axis[0].taps; z++)
           for (int64_t y = 0; y < r.axis[1].taps; y++)
             for (int64_t x = 0; x < r.axis[2].taps; x++) {
-              const T* tap = from + (r.axis[0].index[z] * r.kernel[1] + r.axis[1].index[y]) * r.kernel[2] + r.axis[2].index[x];
+              const T* tap =
+                  from + (r.axis[0].index[z] * r.kernel[1] + r.axis[1].index[y]) * r.kernel[2] + r.axis[2].index[x];
               for (int64_t j = 0; j < height; j++) *out++ = tap[j * r.w_out];
             }
       }
@@ -107,7 +112,8 @@ template <class T> struct Correlator {
     t.b_table = table.as<int64_t>();
     t.alpha = 1;
     t.column_bias = nullptr;
-    T* const out = r.dst + image0 * r.dst_image + (group * r.o) * r.dst_channel + z * r.dst_axis[0] + y0 * r.dst_axis[1];
+    T* const out =
+        r.dst + image0 * r.dst_image + (group * r.o) * r.dst_channel + z * r.dst_axis[0] + y0 * r.dst_axis[1];
     for (int64_t block = 0; block < weights.blocks; block++) {
       const int64_t c0 = block * b.channels, depth = smaller(b.channels, r.c - c0) * taps;
       const T* image = r.src + image0 * r.src_image + (group * r.c + c0) * r.src_channel;
@@ -144,8 +150,10 @@ template <class T> struct Correlator {
         for (int64_t y = 0; y < rows; y++, from += width) {
           T* to = out + i * r.dst_image + o * r.dst_channel + y * r.dst_axis[1];
           const int64_t step = r.dst_axis[2];
-          if (step == 1) for (int64_t x = 0; x < width; x++) to[x] = from[x];
-          else for (int64_t x = 0; x < width; x++) to[x * step] = from[x];
+          if (step == 1)
+            for (int64_t x = 0; x < width; x++) to[x] = from[x];
+          else
+            for (int64_t x = 0; x < width; x++) to[x * step] = from[x];
         }
     }
   }
@@ -157,7 +165,8 @@ template <class T> struct Pointwise {
   static constexpr int64_t kWide = kTileColumns<T>;
   const Correlation<T>& r;
   const Weights<T> weights{r, ceil_div(r.c, ceil_div(r.c, kBlockK))};
-  const int64_t positions = r.axis[1].out, whole = positions / kWide, rest = positions % kWide;  // panels and positions of an image
+  const int64_t positions = r.axis[1].out, whole = positions / kWide,
+                rest = positions % kWide;  // panels and positions of an image
   const int64_t left_over = r.images * rest, units = r.images * whole + ceil_div(left_over, kWide);
 
   static bool suits(const Correlation<T>& r) {
@@ -225,7 +234,8 @@ template <class T> struct Pointwise {
         const bool last_unit = unit + 1 == unit1;
         const int64_t next = last_unit ? unit0 : unit + 1, next_c0 = last_unit ? c0 + depth : c0;
         const T* coming = next < direct && next_c0 < r.c
-                              ? src + next / whole * r.src_image + next_c0 * r.src_channel + next % whole * kWide : nullptr;
+                              ? src + next / whole * r.src_image + next_c0 * r.src_channel + next % whole * kWide
+                              : nullptr;
         for (int64_t i = tile0; i < tile1; i++) {
           const int64_t top = r.o * i / weights.tiles, height = r.o * (i + 1) / weights.tiles - top;
           const int64_t line = i - tile1 + kTileVectors + 1;
@@ -260,9 +270,11 @@ template <class T> struct Pointwise {
     // A task's positions and weights share the L2 cache.
     const int64_t threads = num_threads(), size = int64_t(sizeof(T)), rows = weights.channels * kTileRows * size;
     const int64_t shares_least = ceil_div(weights.tiles, larger(1, (400 << 10) / rows));
-    const int64_t most = larger(1, smaller((256 << 10) / (weights.channels * kWide * size), ceil_div(units, 2 * threads)));
+    const int64_t most =
+        larger(1, smaller((256 << 10) / (weights.channels * kWide * size), ceil_div(units, 2 * threads)));
     const int64_t count = smaller(units, round_up(ceil_div(units, most), threads)), together = ceil_div(units, count);
-    const int64_t shares = smaller(ceil_div(weights.tiles, 2), larger(shares_least, ceil_div(4 * threads, count * r.groups)));
+    const int64_t shares =
+        smaller(ceil_div(weights.tiles, 2), larger(shares_least, ceil_div(4 * threads, count * r.groups)));
     const int64_t flops = larger(1, 2 * together * kWide * r.c * r.o / shares);
     parallel_for(r.groups * count * shares, larger(1, 1000000 / flops), [&](int64_t begin, int64_t end) {
       for (; begin < end; begin++) {
@@ -297,8 +309,8 @@ template <class T> void correlate_of(const Correlation<T>& r) {
       rest /= b.row_blocks;
       const int64_t z = rest % r.axis[0].out;
       rest /= r.axis[0].out;
-      work.block(rest % r.groups, weights.tiles * share / shares, weights.tiles * (share + 1) / shares, rest / r.groups, z,
-                 row_block);
+      work.block(rest % r.groups, weights.tiles * share / shares, weights.tiles * (share + 1) / shares, rest / r.groups,
+                 z, row_block);
     }
   });
 }

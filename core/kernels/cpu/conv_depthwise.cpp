@@ -28,13 +28,16 @@ void run_taps(T* out, const T* planes, const int64_t* table, const T* w, int64_t
   for (; q < positions; q += lanes) {
     Vector<T> sum = splat(bias);
     for (int64_t k = 0; k < taps; k++) sum += w[k] * load(planes + table[k] + q);
-    if (q + lanes <= positions) store(out + q, sum);
-    else store_part(out + q, sum, positions - q);
+    if (q + lanes <= positions)
+      store(out + q, sum);
+    else
+      store_part(out + q, sum, positions - q);
   }
 }
 
 // sums[k] += planes[table[k] + q] . dy[q], M taps at a time.
-template <class T, int M> void dot_taps(const T* planes, const int64_t* table, const T* dy, int64_t positions, T* sums) {
+template <class T, int M>
+void dot_taps(const T* planes, const int64_t* table, const T* dy, int64_t positions, T* sums) {
   constexpr int lanes = kLanes<T>;
   Vector<T> sum[M] = {};
   const T* from[M];
@@ -88,8 +91,10 @@ template <class T> void correlate_depthwise_of(const Correlation<T>& r) {
             for (int64_t kz = 0; kz < r.axis[0].taps; kz++)
               for (int64_t ky = 0; ky < r.axis[1].taps; ky++)
                 for (int64_t kx = 0; kx < r.axis[2].taps; kx++)
-                  *next++ = from[(r.axis[0].index[kz] * r.kernel[1] + r.axis[1].index[ky]) * r.kernel[2] + r.axis[2].index[kx]];
-            T* out = r.dst + image * r.dst_image + (group * r.o + o) * r.dst_channel + z * r.dst_axis[0] + y0 * r.dst_axis[1];
+                  *next++ = from[(r.axis[0].index[kz] * r.kernel[1] + r.axis[1].index[ky]) * r.kernel[2] +
+                                 r.axis[2].index[kx]];
+            T* out = r.dst + image * r.dst_image + (group * r.o + o) * r.dst_channel + z * r.dst_axis[0] +
+                     y0 * r.dst_axis[1];
             const T bias = r.bias ? r.bias[group * r.o + o] : T(0);
             run_taps(direct ? out : sums.as<T>(), buffer.as<T>(), table.as<int64_t>(), w, taps, rows * width, bias);
             if (direct) continue;
@@ -111,31 +116,34 @@ template <class T> void weight_gradient_depthwise_of(const Correlation<T>& r, T*
   const int64_t parts = smaller(r.images, ceil_div(16, larger(1, r.groups)));
   Scratch memory(size_t(parts * all) * sizeof(T));
   T* const sums = memory.as<T>();
-  parallel_for(parts * r.groups, larger(1, 200000 / larger(1, depths * r.axis[1].out * width * taps)), [&](int64_t begin, int64_t end) {
-    Scratch buffer(size_t(planes.channel_size(b.rows, 1) + (2 + kRun) * kTileColumns<T>) * sizeof(T));
-    Scratch table(size_t(taps) * 8);
-    for (int64_t i = begin; i < end; i++) {
-      const int64_t part = i / r.groups, group = i % r.groups;
-      T* const mine = sums + part * all + group * r.o * taps;
-      for (int64_t k = 0; k < r.o * taps; k++) mine[k] = 0;
-      for (int64_t image = r.images * part / parts; image < r.images * (part + 1) / parts; image++)
-        for (int64_t z = 0; z < depths; z++)
-          for (int64_t y0 = 0; y0 < r.axis[1].out; y0 += b.rows) {
-            const int64_t rows = smaller(b.rows, r.axis[1].out - y0);
-            planes.make_table(table.as<int64_t>(), 1, rows, 1);
-            planes.fill(buffer.as<T>(), r.src + image * r.src_image + group * r.src_channel, 1, 0, 1, z, y0, rows);
-            for (int64_t o = 0; o < r.o; o++) {
-              const T* dy = r.dst + image * r.dst_image + (group * r.o + o) * r.dst_channel + z * r.dst_axis[0] + y0 * width;
-              const int64_t* at = table.as<int64_t>();
-              T* to = mine + o * taps;
-              int64_t k = 0;
-              for (; k + 8 <= taps; k += 8) dot_taps<T, 8>(buffer.as<T>(), at + k, dy, rows * width, to + k);
-              for (; k + 3 <= taps; k += 3) dot_taps<T, 3>(buffer.as<T>(), at + k, dy, rows * width, to + k);
-              for (; k < taps; k++) dot_taps<T, 1>(buffer.as<T>(), at + k, dy, rows * width, to + k);
-            }
-          }
-    }
-  });
+  parallel_for(
+      parts * r.groups, larger(1, 200000 / larger(1, depths * r.axis[1].out * width * taps)),
+      [&](int64_t begin, int64_t end) {
+        Scratch buffer(size_t(planes.channel_size(b.rows, 1) + (2 + kRun) * kTileColumns<T>) * sizeof(T));
+        Scratch table(size_t(taps) * 8);
+        for (int64_t i = begin; i < end; i++) {
+          const int64_t part = i / r.groups, group = i % r.groups;
+          T* const mine = sums + part * all + group * r.o * taps;
+          for (int64_t k = 0; k < r.o * taps; k++) mine[k] = 0;
+          for (int64_t image = r.images * part / parts; image < r.images * (part + 1) / parts; image++)
+            for (int64_t z = 0; z < depths; z++)
+              for (int64_t y0 = 0; y0 < r.axis[1].out; y0 += b.rows) {
+                const int64_t rows = smaller(b.rows, r.axis[1].out - y0);
+                planes.make_table(table.as<int64_t>(), 1, rows, 1);
+                planes.fill(buffer.as<T>(), r.src + image * r.src_image + group * r.src_channel, 1, 0, 1, z, y0, rows);
+                for (int64_t o = 0; o < r.o; o++) {
+                  const T* dy =
+                      r.dst + image * r.dst_image + (group * r.o + o) * r.dst_channel + z * r.dst_axis[0] + y0 * width;
+                  const int64_t* at = table.as<int64_t>();
+                  T* to = mine + o * taps;
+                  int64_t k = 0;
+                  for (; k + 8 <= taps; k += 8) dot_taps<T, 8>(buffer.as<T>(), at + k, dy, rows * width, to + k);
+                  for (; k + 3 <= taps; k += 3) dot_taps<T, 3>(buffer.as<T>(), at + k, dy, rows * width, to + k);
+                  for (; k < taps; k++) dot_taps<T, 1>(buffer.as<T>(), at + k, dy, rows * width, to + k);
+                }
+              }
+        }
+      });
   for (int64_t k = 0; k < all; k++) {
     T sum = 0;
     for (int64_t part = 0; part < parts; part++) sum += sums[part * all + k];

@@ -59,8 +59,10 @@ FLAMBEAU_INLINE void copy_strided(T* out, const T* src, int64_t count, int64_t s
   for (int64_t j = 0; j < count; j += lanes) {
     if (stride == 1) {
       const T* from = src + j;
-      if (j >= begin && j + lanes <= end) store(out + j, load(from));
-      else store(out + j, load_range(from, smaller(lanes, larger(0, begin - j)), larger(0, smaller(lanes, end - j))));
+      if (j >= begin && j + lanes <= end)
+        store(out + j, load(from));
+      else
+        store(out + j, load_range(from, smaller(lanes, larger(0, begin - j)), larger(0, smaller(lanes, end - j))));
     } else {
       const T* from = src + 2 * j;  // elements 2 * begin .. 2 * end - 2 exist
       const int64_t first = 2 * (begin - j), last = 2 * (end - j) - 1;
@@ -94,18 +96,22 @@ FLAMBEAU_INLINE Range valid(int64_t begin, int64_t end, int64_t stride, int64_t 
 template <class T> struct Planes {
   const ConvAxis* axis;
   int64_t src_channel;
-  bool separate;   // every vertical tap has rows of its own: positions of several images can then follow each other
-  bool line;       // the horizontal axis is trivial: rows of one element, filled as one run
-  int64_t classes = 0, most_rows = 0;   // vertical taps whose rows interleave share a class
+  bool separate;  // every vertical tap has rows of its own: positions of several images can then follow each other
+  bool line;      // the horizontal axis is trivial: rows of one element, filled as one run
+  int64_t classes = 0, most_rows = 0;  // vertical taps whose rows interleave share a class
   Scratch memory;
-  int64_t *of_tap, *shift, *low, *span, *phase;  // per tap: class, shift; per class: lowest shift, span of shifts, phase
+  int64_t *of_tap, *shift, *low, *span,
+      *phase;  // per tap: class, shift; per class: lowest shift, span of shifts, phase
 
   Planes(const ConvAxis* axis, int64_t src_channel, bool separate)
-      : axis(axis), src_channel(src_channel), separate(separate),
+      : axis(axis),
+        src_channel(src_channel),
+        separate(separate),
         line(axis[2].in == 1 && axis[2].out == 1 && axis[2].taps == 1 && axis[2].offset[0] == 0),
         memory(size_t(axis[1].taps) * 5 * 8 + 8) {
     const ConvAxis& y = axis[1];
-    of_tap = memory.as<int64_t>(), shift = of_tap + y.taps, low = shift + y.taps, span = low + y.taps, phase = span + y.taps;
+    of_tap = memory.as<int64_t>(), shift = of_tap + y.taps, low = shift + y.taps, span = low + y.taps,
+    phase = span + y.taps;
     for (int64_t t = 0; t < y.taps; t++) {
       int64_t down = y.offset[t] >= 0 ? y.offset[t] / y.stride : -ceil_div(-y.offset[t], y.stride);
       int64_t rest = y.offset[t] - down * y.stride, k = 0;
@@ -191,9 +197,9 @@ template <class T> struct Planes {
 // How the output positions are cut: into blocks of rows of one image and depth, or into runs of whole small images.
 struct ConvBlocks {
   bool separate = false;
-  int64_t channels = 1;                     // of a block of the sum: by the shape alone, as it fixes the order of sums
-  int64_t images = 1, rows = 1;             // of one block
-  int64_t image_blocks = 1, row_blocks = 1; // their number, per depth
+  int64_t channels = 1;                      // of a block of the sum: by the shape alone, as it fixes the order of sums
+  int64_t images = 1, rows = 1;              // of one block
+  int64_t image_blocks = 1, row_blocks = 1;  // their number, per depth
 };
 template <class T>
 ConvBlocks plan_blocks(const Correlation<T>& r, int64_t block_channels_k, int64_t bytes, int64_t positions) {
@@ -220,8 +226,10 @@ ConvBlocks plan_blocks(const Correlation<T>& r, int64_t block_channels_k, int64_
 }
 
 template <class T> FLAMBEAU_INLINE const TileTable<T, T>& conv_tiles() {
-  if constexpr (sizeof(T) == 8) return kTilesF64;
-  else return kTilesF32;
+  if constexpr (sizeof(T) == 8)
+    return kTilesF64;
+  else
+    return kTilesF32;
 }
 
 }  // namespace

@@ -16,7 +16,8 @@ template <class T> void weight_gradient_of(const Correlation<T>& r, T* dw, bool 
   const int64_t all_k = r.c * taps;
   const ConvBlocks b = plan_blocks(r, 384, 256 << 10, 512);
   bool in_place = !b.separate && r.src_channel * int64_t(sizeof(T)) % 2048 != 0;  // a 1x1 kernel needs no planes
-  for (const ConvAxis& axis : r.axis) in_place &= axis.taps == 1 && axis.stride == 1 && axis.offset[0] == 0 && axis.in == axis.out;
+  for (const ConvAxis& axis : r.axis)
+    in_place &= axis.taps == 1 && axis.stride == 1 && axis.offset[0] == 0 && axis.in == axis.out;
   const Planes<T> planes(r.axis, r.src_channel, b.separate);
   const int64_t channel_blocks = ceil_div(r.c, b.channels);
   const int64_t units = b.image_blocks * depths * b.row_blocks;
@@ -65,8 +66,8 @@ template <class T> void weight_gradient_of(const Correlation<T>& r, T* dw, bool 
           const int64_t o = panel * kTileColumns<T>, count = smaller(kTileColumns<T>, r.o - o);
           T* to = gradient.as<T>() + panel * positions * kTileColumns<T>;
           for (int64_t i = 0; i < images; i++)
-            pack_rows<T, T>(to + i * rows * width * kTileColumns<T>, kTileColumns<T>, from + i * r.dst_image + o * r.dst_channel,
-                      r.dst_channel, count, rows * width);
+            pack_rows<T, T>(to + i * rows * width * kTileColumns<T>, kTileColumns<T>,
+                            from + i * r.dst_image + o * r.dst_channel, r.dst_channel, count, rows * width);
         }
         t.beta = unit == first_unit ? T(0) : T(1);
         const int64_t count = ceil_div(rows_k, kTileRows);
@@ -96,8 +97,10 @@ template <class T> void weight_gradient_of(const Correlation<T>& r, T* dw, bool 
         for (int64_t o = 0; o < r.o; o += kLanes<T>) {
           Vector<T> sum = {};
           for (int64_t part = 0; part < parts; part++) sum += load(sums + part * part_size + i * sums_row + o);
-          if (r.o - o >= kLanes<T>) store(dw + i * r.o + o, sum);
-          else store_part(dw + i * r.o + o, sum, r.o - o);
+          if (r.o - o >= kLanes<T>)
+            store(dw + i * r.o + o, sum);
+          else
+            store_part(dw + i * r.o + o, sum, r.o - o);
         }
     });
     return;
@@ -120,8 +123,10 @@ template <class T> void weight_gradient_of(const Correlation<T>& r, T* dw, bool 
         T* to = dw + (group * r.o + o0) * all_k + k0;
         const int64_t count = smaller(lanes, r.o - o0);
         for (int64_t j = 0; j < count; j++) {
-          if (k == lanes) store(to + j * all_k, square[j]);
-          else store_part(to + j * all_k, square[j], k);
+          if (k == lanes)
+            store(to + j * all_k, square[j]);
+          else
+            store_part(to + j * all_k, square[j], k);
         }
       }
     }
@@ -131,7 +136,8 @@ template <class T> void weight_gradient_of(const Correlation<T>& r, T* dw, bool 
 // One side of the products is packed, and for a 1x1 kernel the other is read in place: pack the one with fewer channels.
 template <class T> void by_smaller_side(const Correlation<T>& r, T* dw) {
   bool same = r.o > r.c;
-  for (const ConvAxis& axis : r.axis) same &= axis.taps == 1 && axis.stride == 1 && axis.offset[0] == 0 && axis.in == axis.out;
+  for (const ConvAxis& axis : r.axis)
+    same &= axis.taps == 1 && axis.stride == 1 && axis.offset[0] == 0 && axis.in == axis.out;
   if (!same) return weight_gradient_of(r, dw, false);
   Correlation<T> t = r;
   t.src = r.dst, t.src_image = r.dst_image, t.src_channel = r.dst_channel, t.c = r.o;

@@ -32,7 +32,8 @@ template <class S> struct Filter : Winograd<S> {
       for (int64_t half = 0; half < count; half += L) {
         V g[S::taps][S::taps], h[S::kernels][S::taps];  // [column][row], then [vertical coefficient][column]
 #pragma GCC unroll 16
-        for (int k = 0; k < kTaps; k++) g[k % S::taps][k / S::taps] = load(taps + (flipped ? kTaps - 1 - k : k) * kWide + half);
+        for (int k = 0; k < kTaps; k++)
+          g[k % S::taps][k / S::taps] = load(taps + (flipped ? kTaps - 1 - k : k) * kWide + half);
 #pragma GCC unroll 4
         for (int x = 0; x < S::taps; x++) {
           V column[S::kernels];
@@ -79,7 +80,8 @@ template <class S> struct Filter : Winograd<S> {
   }
 
   // Back, for rows of tiles [row0, row1) of one image and at most L output channels from `o` on.
-  void transform_output(const float* m, int64_t plane, int64_t row0, int64_t row1, int64_t o, float* image, float* scratch) const {
+  void transform_output(const float* m, int64_t plane, int64_t row0, int64_t row1, int64_t o, float* image,
+                        float* scratch) const {
     const int64_t width = r.axis[2].out, height = r.axis[1].out, outputs = smaller(L, r.o - o);
     const V bias = r.bias ? load_part(r.bias + o, outputs) : V{};
     for (int64_t row = row0; row < row1; row++) {
@@ -113,7 +115,8 @@ template <class S> struct Filter : Winograd<S> {
   }
 
   // The same for rows counted over all images and a panel of output channels.
-  void transform_outputs(const float* m, int64_t plane, int64_t row0, int64_t row1, int64_t panel, float* scratch) const {
+  void transform_outputs(const float* m, int64_t plane, int64_t row0, int64_t row1, int64_t panel,
+                         float* scratch) const {
     const int64_t band = band_rows();
     for (int64_t row = row0; row < row1;) {
       const int64_t image = row / down, from = row % down, count = smaller(smaller(band, down - from), row1 - row);
@@ -146,7 +149,8 @@ template <class S> struct Filter : Winograd<S> {
       if (n == 1 || cost <= least) least = cost, together = n;
     }
     parallel_for(ceil_div(rows, together), 1, [&](int64_t begin, int64_t end) {
-      const int64_t most = together * across, v_plane = most * pitch + L, v_block = kImages * v_plane, m_plane = most * kWide + L;
+      const int64_t most = together * across, v_plane = most * pitch + L, v_block = kImages * v_plane,
+                    m_plane = most * kWide + L;
       Scratch memory(size_t(c_blocks * v_block + kProducts * m_plane + band_size(band_rows())) * sizeof(float));
       float *const v = memory.as<float>(), *const m = v + c_blocks * v_block, *const scratch = m + kProducts * m_plane;
       for (; begin < end; begin++) {
@@ -169,8 +173,10 @@ template <class S> struct Filter : Winograd<S> {
   // Many channels: tiles are transformed by slabs; every task takes a slab through the kernels of some output channels,
   // which it transforms on the way and which never leave its cache.
   void by_channels() const {
-    const int64_t slab_rows = smaller(rows, larger(1, 208 * 16 / (kProducts * across))), slabs = ceil_div(rows, slab_rows);
-    const int64_t most = ceil_div(rows, slabs), tiles = most * across, v_plane = tiles * pitch + L, v_block = kImages * v_plane;
+    const int64_t slab_rows = smaller(rows, larger(1, 208 * 16 / (kProducts * across))),
+                  slabs = ceil_div(rows, slab_rows);
+    const int64_t most = ceil_div(rows, slabs), tiles = most * across, v_plane = tiles * pitch + L,
+                  v_block = kImages * v_plane;
     const int64_t m_plane = tiles * kWide + L, u_plane = c_block * kWide + L;
     // Panels that share a walk through the slab, if the cache holds their kernels and products.
     const int64_t both = 2 * (kProducts * m_plane + kKernels * u_plane) * int64_t(sizeof(float));
@@ -206,8 +212,9 @@ template <class S> struct Filter : Winograd<S> {
                 const int64_t then = last ? (block + 1) % c_blocks : block;
                 const float* ahead = v + then * v_block + image_of(last ? 0 : p + 1) * v_plane;
                 const Ahead next = {i == 0 ? ahead : nullptr, here, pitch, channels_of(then)};
-                product(here, depth, v + block * v_block + image_of(p) * v_plane, u + i * u_panel + kernel_of(p) * u_plane,
-                        m + i * m_panel + p * m_plane, outputs_of(first + i), block == 0, next);
+                product(here, depth, v + block * v_block + image_of(p) * v_plane,
+                        u + i * u_panel + kernel_of(p) * u_plane, m + i * m_panel + p * m_plane, outputs_of(first + i),
+                        block == 0, next);
               }
           }
           for (int64_t i = 0; i < count; i++)
@@ -220,8 +227,10 @@ template <class S> struct Filter : Winograd<S> {
 
 template <class S> void filter(const Winograd<S>& w) {
   const Filter<S> f{w};
-  if (w.r.c * w.r.o <= 20480) f.by_tiles();
-  else f.by_channels();
+  if (w.r.c * w.r.o <= 20480)
+    f.by_tiles();
+  else
+    f.by_channels();
 }
 
 // With the output gradient as the image and the image's gradient as the output; tiles begin at `start`.
@@ -240,10 +249,14 @@ template <class S> void spread(const Correlation<float>& forward, float* dx, con
 }  // namespace
 
 bool correlate_winograd(const Correlation<float>& r) {
-  if (winograd_suits(r, 3, 1, kDenseChannels)) filter(winograd_of<Dense>(r));
-  else if (winograd_suits(r, 3, 2, kStridedChannels)) filter(winograd_of<Strided>(r));
-  else if (winograd_suits(r, 4, 2, kStridedChannels)) filter(winograd_of<Strided4>(r));
-  else return false;
+  if (winograd_suits(r, 3, 1, kDenseChannels))
+    filter(winograd_of<Dense>(r));
+  else if (winograd_suits(r, 3, 2, kStridedChannels))
+    filter(winograd_of<Strided>(r));
+  else if (winograd_suits(r, 4, 2, kStridedChannels))
+    filter(winograd_of<Strided4>(r));
+  else
+    return false;
   return true;
 }
 
@@ -251,8 +264,10 @@ bool spread_winograd(const Correlation<float>& forward, float* dx, const float* 
   const bool three = winograd_suits(forward, 3, 2, kStridedChannels);
   if (!three && !winograd_suits(forward, 4, 2, kStridedChannels)) return false;
   if (forward.axis[1].offset[0] != -1 || forward.axis[2].offset[0] != -1) return false;
-  if (three) spread<Spread>(forward, dx, bias, 0);
-  else spread<Spread4>(forward, dx, bias, -1);
+  if (three)
+    spread<Spread>(forward, dx, bias, 0);
+  else
+    spread<Spread4>(forward, dx, bias, -1);
   return true;
 }
 

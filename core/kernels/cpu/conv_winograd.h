@@ -80,7 +80,8 @@ struct Spread {
 // Four taps of stride 2 are two convolutions of two taps, each with 3 products for 2 outputs: 6 for 8.
 struct Strided4 {
   static constexpr int taps = 4, step = 4, reach = 6, out = 2, images = 6, kernels = 6, products = 6, gradients = 3;
-  static constexpr int image_of[] = {0, 1, 2, 3, 4, 5}, kernel_of[] = {0, 1, 2, 3, 4, 5}, gradient_of[] = {0, 1, 2, 0, 1, 2};
+  static constexpr int image_of[] = {0, 1, 2, 3, 4, 5}, kernel_of[] = {0, 1, 2, 3, 4, 5},
+                       gradient_of[] = {0, 1, 2, 0, 1, 2};
   template <class V> static FLAMBEAU_INLINE void image(const V* x, V* t) {
     t[0] = x[0] - x[2], t[1] = x[2], t[2] = x[4] - x[2], t[3] = x[1] - x[3], t[4] = x[3], t[5] = x[5] - x[3];
   }
@@ -118,14 +119,18 @@ template <class S> struct Winograd {
   static constexpr int kImages = S::images * S::images, kKernels = S::kernels * S::kernels;
   static constexpr int kProducts = S::products * S::products, kTaps = S::taps * S::taps;
   using V = Vector<float>;
-  static constexpr int image_of(int p) { return S::image_of[p / S::products] * S::images + S::image_of[p % S::products]; }
-  static constexpr int kernel_of(int p) { return S::kernel_of[p / S::products] * S::kernels + S::kernel_of[p % S::products]; }
+  static constexpr int image_of(int p) {
+    return S::image_of[p / S::products] * S::images + S::image_of[p % S::products];
+  }
+  static constexpr int kernel_of(int p) {
+    return S::kernel_of[p / S::products] * S::kernels + S::kernel_of[p % S::products];
+  }
 
   const Correlation<float>& r;
   const int64_t top, left;  // the source position that the first tile begins at
   const bool flipped;       // the taps count down
   const int64_t across = ceil_div(r.axis[2].out, S::out), down = ceil_div(r.axis[1].out, S::out);  // tiles of one image
-  const int64_t rows = r.images * down;                                                           // rows of tiles in all
+  const int64_t rows = r.images * down;  // rows of tiles in all
   const int64_t panels = ceil_div(r.o, kWide);
   // The image's matrices come in blocks of channels, cut by the shape alone. A row has an odd number of vectors, so that
   // neighbouring rows fall on different sets of the caches.
@@ -220,11 +225,13 @@ struct Ahead {
 };
 
 // Names of the base class, which C++ does not find by itself.
-#define FLAMBEAU_WINOGRAD(S)                                                                                            \
-  using Base = Winograd<S>;                                                                                             \
-  using V = typename Base::V;                                                                                           \
-  using Base::L, Base::kWide, Base::kImages, Base::kKernels, Base::kProducts, Base::kTaps, Base::image_of, Base::kernel_of; \
-  using Base::r, Base::across, Base::down, Base::rows, Base::panels, Base::c_block, Base::c_blocks, Base::pitch, Base::flipped;  \
+#define FLAMBEAU_WINOGRAD(S)                                                                                     \
+  using Base = Winograd<S>;                                                                                      \
+  using V = typename Base::V;                                                                                    \
+  using Base::L, Base::kWide, Base::kImages, Base::kKernels, Base::kProducts, Base::kTaps, Base::image_of,       \
+      Base::kernel_of;                                                                                           \
+  using Base::r, Base::across, Base::down, Base::rows, Base::panels, Base::c_block, Base::c_blocks, Base::pitch, \
+      Base::flipped;                                                                                             \
   using Base::channels_of, Base::groups_of, Base::outputs_of, Base::band_size, Base::band_rows, Base::transform_images;
 
 // Whether Winograd's way suits: 2-d, `taps` neighbouring taps each way (of stride 1 in either order), enough channels, and
@@ -268,8 +275,10 @@ FLAMBEAU_INLINE void unpack_lanes(float* to, int64_t step, const float* from, in
 #pragma GCC unroll 16
       for (int i = 0; i < L; i++)
         if (i < channels) {
-          if (part == L) store(to + i * step + q, square[i]);
-          else store_part(to + i * step + q, square[i], part);
+          if (part == L)
+            store(to + i * step + q, square[i]);
+          else
+            store_part(to + i * step + q, square[i], part);
         }
     }
   }

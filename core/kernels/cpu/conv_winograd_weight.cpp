@@ -56,7 +56,8 @@ template <class S> struct Gradient : Winograd<S> {
   }
 
   // Of one coefficient: sums[channel][kWide] (+)= v[tile][channel]' * d[tile][kWide].
-  void product(int64_t tiles, int64_t channels, const float* v, const float* d, float* sums, int64_t outputs, bool fresh) const {
+  void product(int64_t tiles, int64_t channels, const float* v, const float* d, float* sums, int64_t outputs,
+               bool fresh) const {
     TileCall<float, float> t;
     t.a_rows = nullptr;
     t.a_step = pitch;
@@ -121,7 +122,8 @@ template <class S> struct Gradient : Winograd<S> {
     }
   }
 
-  const int64_t pairs = c_blocks * panels, sums_size = kKernels * sums_plane;  // of blocks of channels and panels of outputs
+  const int64_t pairs = c_blocks * panels,
+                sums_size = kKernels * sums_plane;  // of blocks of channels and panels of outputs
 
   // Adds up `parts` sums of every pair, `apart` floats from each other, and writes the result.
   void finish_all(float* sums, int64_t parts, int64_t apart, float* dw) const {
@@ -130,7 +132,8 @@ template <class S> struct Gradient : Winograd<S> {
     parallel_for(pairs * chunks, 4, [&](int64_t begin, int64_t end) {
       Scratch own(size_t((chunk * kTaps + L) * L) * sizeof(float));
       for (; begin < end; begin++) {
-        const int64_t from = begin % chunks * chunk, pair = begin / chunks, panel = pair % panels, block = pair / panels;
+        const int64_t from = begin % chunks * chunk, pair = begin / chunks, panel = pair % panels,
+                      block = pair / panels;
         const int64_t count = smaller(chunk, channels_of(block) - from);
         if (count <= 0) continue;
         float* const mine = sums + pair * sums_size + from * kWide;
@@ -153,7 +156,8 @@ template <class S> struct Gradient : Winograd<S> {
     const int64_t v_plane = together * across * pitch + L, d_plane = together * across * kWide + L;
     Scratch waiting(size_t(parts * pairs * sums_size) * sizeof(float));
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
-      Scratch own(size_t(kImages * c_blocks * v_plane + kGradients * panels * d_plane + band_size(band)) * sizeof(float));
+      Scratch own(size_t(kImages * c_blocks * v_plane + kGradients * panels * d_plane + band_size(band)) *
+                  sizeof(float));
       float *const v = own.as<float>(), *const d = v + c_blocks * kImages * v_plane;
       float* const scratch = d + panels * kGradients * d_plane;
       for (int64_t part = begin; part < end; part++) {
@@ -180,17 +184,20 @@ template <class S> struct Gradient : Winograd<S> {
   }
 
   void by_channels(float* dw) const {
-    const int64_t bytes = rows * across * (kImages * c_blocks * pitch + kGradients * panels * kWide) * int64_t(sizeof(float));
+    const int64_t bytes =
+        rows * across * (kImages * c_blocks * pitch + kGradients * panels * kWide) * int64_t(sizeof(float));
     const int64_t slabs = smaller(rows, ceil_div(bytes, kSlabBytes)), most = ceil_div(rows, slabs), band = band_rows();
     const int64_t v_plane = most * across * pitch + L, d_plane = most * across * kWide + L;
-    const int64_t v_block = kImages * v_plane, d_panel = kGradients * d_plane, groups = ceil_div(c_block, L), halves = kTileVectors;
+    const int64_t v_block = kImages * v_plane, d_panel = kGradients * d_plane, groups = ceil_div(c_block, L),
+                  halves = kTileVectors;
     Scratch memory(size_t(c_blocks * v_block + panels * d_panel) * sizeof(float));
     float *const v = memory.as<float>(), *const d = v + c_blocks * v_block;
     // Either a task has all coefficients of some pairs, whose sums then never leave its cache, or some coefficients of
     // many pairs, so that their operands do not.
     const int64_t threads = num_threads();
     const bool whole = slabs == 1 && pairs >= 8 * threads && pairs * sums_size * int64_t(sizeof(float)) > (6 << 20);
-    const int64_t split = whole ? 1 : kKernels, together = whole ? 2 : larger(1, smaller(pairs, pairs * split / (4 * threads)));
+    const int64_t split = whole ? 1 : kKernels,
+                  together = whole ? 2 : larger(1, smaller(pairs, pairs * split / (4 * threads)));
     Scratch waiting(whole ? 0 : size_t(pairs * sums_size) * sizeof(float));
 
     for (int64_t row0 = 0; row0 < rows; row0 += most) {
@@ -203,7 +210,8 @@ template <class S> struct Gradient : Winograd<S> {
           const int64_t from = row0 + piece * band, to = smaller(row1, from + band), tile = piece * band * across;
           const int64_t block = unit / groups, group = unit % groups, o = (unit - v_units) * L;
           if (unit >= v_units && o < r.o)
-            transform_gradients(from, to, o, d + o / kWide * d_panel + tile * kWide + o % kWide, d_plane, scratch.as<float>());
+            transform_gradients(from, to, o, d + o / kWide * d_panel + tile * kWide + o % kWide, d_plane,
+                                scratch.as<float>());
           else if (unit < v_units && group < groups_of(block))
             transform_images(from, to, block, group, v + block * v_block + tile * pitch, v_plane, scratch.as<float>());
         }
@@ -212,20 +220,22 @@ template <class S> struct Gradient : Winograd<S> {
       parallel_for(shares * split, 1, [&](int64_t begin, int64_t end) {
         Scratch own(whole ? size_t(together * sums_size + (c_block * kTaps + L) * L) * sizeof(float) : 0);
         for (; begin < end; begin++) {
-          const int64_t first = begin % shares * together, last = smaller(pairs, first + together), part = begin / shares;
+          const int64_t first = begin % shares * together, last = smaller(pairs, first + together),
+                        part = begin / shares;
           float* const sums = whole ? own.as<float>() : waiting.as<float>() + first * sums_size;
           for (int p = 0; p < kProducts; p++) {
             if (!whole && kernel_of(p) != part) continue;
             for (int64_t pair = first; pair < last; pair++) {
               const int64_t panel = pair % panels, block = pair / panels;
               product((row1 - row0) * across, channels_of(block), v + block * v_block + image_of(p) * v_plane,
-                      d + panel * d_panel + gradient_of(p) * d_plane, sums + (pair - first) * sums_size + kernel_of(p) * sums_plane,
-                      outputs_of(panel), row0 == 0 && begins(p));
+                      d + panel * d_panel + gradient_of(p) * d_plane,
+                      sums + (pair - first) * sums_size + kernel_of(p) * sums_plane, outputs_of(panel),
+                      row0 == 0 && begins(p));
             }
           }
           for (int64_t pair = first; whole && pair < last; pair++)
-            finish(sums + (pair - first) * sums_size, pair / panels * c_block, channels_of(pair / panels), pair % panels, dw,
-                   sums + together * sums_size);
+            finish(sums + (pair - first) * sums_size, pair / panels * c_block, channels_of(pair / panels),
+                   pair % panels, dw, sums + together * sums_size);
         }
       });
     }
@@ -235,17 +245,23 @@ template <class S> struct Gradient : Winograd<S> {
 
 template <class S> void gradient(const Winograd<S>& w, float* dw) {
   const Gradient<S> g{w};
-  if (w.r.c * w.r.o <= 5120) g.by_tiles(dw);
-  else g.by_channels(dw);
+  if (w.r.c * w.r.o <= 5120)
+    g.by_tiles(dw);
+  else
+    g.by_channels(dw);
 }
 
 }  // namespace
 
 bool weight_gradient_winograd(const Correlation<float>& r, float* dw) {
-  if (winograd_suits(r, 3, 1, kDenseChannels)) gradient(winograd_of<Dense>(r), dw);
-  else if (winograd_suits(r, 3, 2, kStridedChannels)) gradient(winograd_of<Strided>(r), dw);
-  else if (winograd_suits(r, 4, 2, kStridedChannels)) gradient(winograd_of<Strided4>(r), dw);
-  else return false;
+  if (winograd_suits(r, 3, 1, kDenseChannels))
+    gradient(winograd_of<Dense>(r), dw);
+  else if (winograd_suits(r, 3, 2, kStridedChannels))
+    gradient(winograd_of<Strided>(r), dw);
+  else if (winograd_suits(r, 4, 2, kStridedChannels))
+    gradient(winograd_of<Strided4>(r), dw);
+  else
+    return false;
   return true;
 }
 

@@ -98,8 +98,7 @@ struct Patch {
   int64_t n0, d0, s0, n1, d1, s1;
 };
 
-template <class T>
-void copy_patch_of(char* dst, const char* src, const Patch& p) {
+template <class T> void copy_patch_of(char* dst, const char* src, const Patch& p) {
   constexpr int64_t size = sizeof(T);
   for (int64_t j = 0; j < p.n1; ++j, dst += p.d1, src += p.s1) {
     char* __restrict d = dst;
@@ -124,16 +123,11 @@ void copy_patch_of(char* dst, const char* src, const Patch& p) {
 
 void copy_patch(char* dst, const char* src, const Patch& p, int64_t item) {
   switch (item) {
-    case 1:
-      return copy_patch_of<uint8_t>(dst, src, p);
-    case 2:
-      return copy_patch_of<uint16_t>(dst, src, p);
-    case 4:
-      return copy_patch_of<uint32_t>(dst, src, p);
-    case 8:
-      return copy_patch_of<uint64_t>(dst, src, p);
-    default:
-      return copy_patch_of<Item16>(dst, src, p);
+    case 1: return copy_patch_of<uint8_t>(dst, src, p);
+    case 2: return copy_patch_of<uint16_t>(dst, src, p);
+    case 4: return copy_patch_of<uint32_t>(dst, src, p);
+    case 8: return copy_patch_of<uint64_t>(dst, src, p);
+    default: return copy_patch_of<Item16>(dst, src, p);
   }
 }
 
@@ -176,13 +170,11 @@ void store_tile(void* dst, int64_t stride, DType dst_dtype, int64_t count, const
 
 // ---- blocked transposition: dst[i, j] = src[j, i], j contiguous in dst and i contiguous in src ----
 
-template <class T, int N>
-struct Square {
+template <class T, int N> struct Square {
   typedef T Row __attribute__((vector_size(sizeof(T) * N), aligned(1), may_alias));
 
   // Exchanges the off-diagonal quarters of every 2W x 2W square: element j of row i goes to where bit W of both swaps.
-  template <int W>
-  static FLAMBEAU_INLINE void exchange(Row* r) {
+  template <int W> static FLAMBEAU_INLINE void exchange(Row* r) {
     typedef T Mask __attribute__((vector_size(sizeof(T) * N)));
     Mask low, high;
     for (int j = 0; j < N; ++j) {
@@ -258,14 +250,10 @@ void transpose_items(char* dst, int64_t dst_row, const char* src, int64_t src_ro
 void transpose_some(char* dst, int64_t dst_row, const char* src, int64_t src_row, int64_t rows, int64_t columns,
                     int64_t item, bool streaming) {
   switch (item) {
-    case 1:
-      return transpose_items<uint8_t>(dst, dst_row, src, src_row, rows, columns, streaming);
-    case 2:
-      return transpose_items<uint16_t>(dst, dst_row, src, src_row, rows, columns, streaming);
-    case 4:
-      return transpose_items<uint32_t>(dst, dst_row, src, src_row, rows, columns, streaming);
-    case 8:
-      return transpose_items<uint64_t>(dst, dst_row, src, src_row, rows, columns, streaming);
+    case 1: return transpose_items<uint8_t>(dst, dst_row, src, src_row, rows, columns, streaming);
+    case 2: return transpose_items<uint16_t>(dst, dst_row, src, src_row, rows, columns, streaming);
+    case 4: return transpose_items<uint32_t>(dst, dst_row, src, src_row, rows, columns, streaming);
+    case 8: return transpose_items<uint64_t>(dst, dst_row, src, src_row, rows, columns, streaming);
     default: {
       for (int64_t j = 0; j < columns; j += 8) {
         int64_t n = columns - j < 8 ? columns - j : 8;
@@ -355,8 +343,7 @@ int64_t grain_for(int64_t total, int64_t bytes) {
 
 // Pieces of the two innermost dimensions for all positions of the outer ones, spread over threads. f(d, s, a, na, b,
 // nb) gets byte offsets of the outer position and a range of dimension `inner` and of dimension `second`.
-template <class F>
-void for_patches(const Plan& plan, int64_t step0, int64_t step1, int64_t patch_bytes, const F& f) {
+template <class F> void for_patches(const Plan& plan, int64_t step0, int64_t step1, int64_t patch_bytes, const F& f) {
   int64_t n0 = plan.size[0], n1 = plan.ndim > 1 ? plan.size[1] : 1;
   int64_t pieces0 = (n0 + step0 - 1) / step0, pieces1 = (n1 + step1 - 1) / step1;
   int64_t patches = pieces0 * pieces1, total = patches * plan.count(2);
@@ -505,8 +492,7 @@ void copy_rows(void* dst, int64_t dst_stride, const void* src, int64_t src_strid
   copy(2, sizes, dst, d, DType::UInt8, src, s, DType::UInt8);
 }
 
-template <class R>
-void conjugate_of(void* dst, const void* src, int64_t n) {
+template <class R> void conjugate_of(void* dst, const void* src, int64_t n) {
   parallel_for(n, grain_for(n, 2 * sizeof(R)), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     R* d = static_cast<R*>(dst);
     const R* s = static_cast<const R*>(src);

@@ -8,8 +8,7 @@
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
 
-template <class D, class S>
-FLAMBEAU_INLINE D convert_one(S x) {
+template <class D, class S> FLAMBEAU_INLINE D convert_one(S x) {
   if constexpr (std::is_same_v<S, Half> || std::is_same_v<S, BFloat16>) {
     return convert_one<D>(to_float(x));
   } else if constexpr (std::is_same_v<D, Half>) {
@@ -25,16 +24,14 @@ FLAMBEAU_INLINE D convert_one(S x) {
   }
 }
 
-template <class D, class S>
-void convert_loop(void* dst, const void* src, int64_t n) {
+template <class D, class S> void convert_loop(void* dst, const void* src, int64_t n) {
   D* __restrict d = static_cast<D*>(dst);
   const S* __restrict s = static_cast<const S*>(src);
   for (int64_t i = 0; i < n; ++i) d[i] = convert_one<D>(s[i]);
 }
 
 #if defined(__F16C__)
-template <>
-void convert_loop<float, Half>(void* dst, const void* src, int64_t n) {
+template <> void convert_loop<float, Half>(void* dst, const void* src, int64_t n) {
   float* d = static_cast<float*>(dst);
   const Half* s = static_cast<const Half*>(src);
   int64_t i = 0;
@@ -43,8 +40,7 @@ void convert_loop<float, Half>(void* dst, const void* src, int64_t n) {
   }
   for (; i < n; ++i) d[i] = to_float(s[i]);
 }
-template <>
-void convert_loop<Half, float>(void* dst, const void* src, int64_t n) {
+template <> void convert_loop<Half, float>(void* dst, const void* src, int64_t n) {
   Half* d = static_cast<Half*>(dst);
   const float* s = static_cast<const float*>(src);
   int64_t i = 0;
@@ -76,16 +72,13 @@ constexpr Convert kFromInt64[] = FLAMBEAU_LEAVES(int64_t);
 constexpr Convert kFromDouble[] = FLAMBEAU_LEAVES(double);
 #undef FLAMBEAU_LEAVES
 
-template <class R>
-void to_complex(Complex<R>* __restrict dst, const R* __restrict src, int64_t n) {
+template <class R> void to_complex(Complex<R>* __restrict dst, const R* __restrict src, int64_t n) {
   for (int64_t i = 0; i < n; ++i) dst[i] = {src[i], R(0)};
 }
-template <class R>
-void complex_to_bool(bool* __restrict dst, const Complex<R>* __restrict src, int64_t n) {
+template <class R> void complex_to_bool(bool* __restrict dst, const Complex<R>* __restrict src, int64_t n) {
   for (int64_t i = 0; i < n; ++i) dst[i] = (src[i].re != 0) | (src[i].im != 0);
 }
-template <class R>
-void real_parts(R* __restrict dst, const Complex<R>* __restrict src, int64_t n) {
+template <class R> void real_parts(R* __restrict dst, const Complex<R>* __restrict src, int64_t n) {
   for (int64_t i = 0; i < n; ++i) dst[i] = src[i].re;
 }
 

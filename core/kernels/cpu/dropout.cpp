@@ -5,8 +5,7 @@
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
 
-template <class T>
-void apply(const void* xv, const uint8_t* keep, void* yv, int64_t n, double scale) {
+template <class T> void apply(const void* xv, const uint8_t* keep, void* yv, int64_t n, double scale) {
   auto x = static_cast<const T*>(xv);
   auto y = static_cast<T*>(yv);
   typedef uint8_t Bytes __attribute__((vector_size(kSpan<T>)));

@@ -90,10 +90,12 @@ template <class T> void complex_numbers(DType dtype, const Gemm& g) {
     C* c = static_cast<C*>(g.c) + batch * g.c_batch;
     const int64_t lda = a_plain ? larger(g.a_row, g.k) : larger(g.a_col, g.m);
     const int64_t ldb = b_plain ? larger(g.b_row, g.n) : larger(g.b_col, g.k);
-    if (blas_gemm(dtype, !a_plain, !b_plain, g.m, g.n, g.k, &alpha, a, lda, b, ldb, keeps ? &beta : &zero, c, g.c_row)) {
+    if (blas_gemm(dtype, !a_plain, !b_plain, g.m, g.n, g.k, &alpha, a, lda, b, ldb, keeps ? &beta : &zero, c,
+                  g.c_row)) {
       if (bias)
         for (int64_t i = 0; i < g.m; i++)
-          for (int64_t j = 0; j < g.n; j++) c[i * g.c_row + j] = {c[i * g.c_row + j].re + bias[j].re, c[i * g.c_row + j].im + bias[j].im};
+          for (int64_t j = 0; j < g.n; j++)
+            c[i * g.c_row + j] = {c[i * g.c_row + j].re + bias[j].re, c[i * g.c_row + j].im + bias[j].im};
       return;
     }
     const int64_t mk = g.m * g.k, kn = g.k * g.n, mn = g.m * g.n;
@@ -151,13 +153,16 @@ bool gemm(DType dtype, const Gemm& g) {
 }
 
 template <class T> int64_t packed_bytes_of(int64_t k, int64_t n) {
-  return (k * round_up(n, kTileColumns<T>) + kLanes<T>) * int64_t(sizeof(T));
+  return int64_t(sizeof(T)) * (k * round_up(n, kTileColumns<T>) + kLanes<T>);
 }
 int64_t packed_bytes(DType dtype, int64_t k, int64_t n) {
-  return dtype == DType::Float32 ? packed_bytes_of<float>(k, n) : dtype == DType::Float64 ? packed_bytes_of<double>(k, n) : 0;
+  return dtype == DType::Float32   ? packed_bytes_of<float>(k, n)
+         : dtype == DType::Float64 ? packed_bytes_of<double>(k, n)
+                                   : 0;
 }
 template <class T> void pack_b_of(const Gemm& g, void* packed) {
-  pack_panels(Product<T, T>{1, g.n, g.k, nullptr, 0, 1, static_cast<const T*>(g.b), g.b_row, g.b_col, nullptr, 0, nullptr, 1, 0},
+  pack_panels(Product<T, T>{1, g.n, g.k, nullptr, 0, 1, static_cast<const T*>(g.b), g.b_row, g.b_col, nullptr, 0,
+                            nullptr, 1, 0},
               static_cast<T*>(packed));
 }
 void pack_b(DType dtype, const Gemm& g, void* packed) {

@@ -16,10 +16,10 @@ struct Gemm {
   int64_t b_row = 0, b_col = 1, b_batch = 0;
   void* c = nullptr;
   int64_t c_row = 0, c_batch = 0;
-  const void* bias = nullptr;       // n values added to every row of C after the scaling, or null
-  double alpha = 1, alpha_im = 0;   // the imaginary parts count for complex dtypes only
-  double beta = 0, beta_im = 0;     // 0: C is written without being read, so NaN there does not spread
-  const void* b_packed = nullptr;   // what pack_b made of this B, or null; batch 1
+  const void* bias = nullptr;      // n values added to every row of C after the scaling, or null
+  double alpha = 1, alpha_im = 0;  // the imaginary parts count for complex dtypes only
+  double beta = 0, beta_im = 0;    // 0: C is written without being read, so NaN there does not spread
+  const void* b_packed = nullptr;  // what pack_b made of this B, or null; batch 1
 };
 
 struct GemmKernels {

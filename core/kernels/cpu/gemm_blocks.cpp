@@ -86,8 +86,10 @@ template <class Kind> struct Blocks {
           t.b = b_packed;
           t.b_step = kWide;
         }
-        if constexpr (Kind::kSame) t.column_bias = g.bias && unit == 0 ? g.bias + n : nullptr;
-        else t.column_bias = nullptr;
+        if constexpr (Kind::kSame)
+          t.column_bias = g.bias && unit == 0 ? g.bias + n : nullptr;
+        else
+          t.column_bias = nullptr;
         const int vectors = width > kLane ? 1 : 0;
         for (int64_t i = 0; i < count; i++) {
           const int64_t top = rows * i / count, height = rows * (i + 1) / count - top;
@@ -116,8 +118,8 @@ template <class Kind> struct Blocks {
         }
         if constexpr (!Kind::kSame)
           if (by_panel)
-            finish_rows(sums.as<Acc>(), sums_row, g.c + m0 * g.c_row + n, g.c_row, g.bias ? g.bias + n : nullptr, g.alpha,
-                        g.beta, rows, width);
+            finish_rows(sums.as<Acc>(), sums_row, g.c + m0 * g.c_row + n, g.c_row, g.bias ? g.bias + n : nullptr,
+                        g.alpha, g.beta, rows, width);
       }
     }
     if constexpr (!Kind::kSame)
@@ -243,7 +245,8 @@ template <class Kind> bool split_k(const Product<typename Kind::Src, typename Ki
         part.beta = 0;
         const bool b_plain = g.b_col == 1 && (g.b_row != 1 || g.n > 1);
         Blocks<Kind> blocks{part};
-        blocks.block(0, g.m, 0, g.n, nullptr, 0, 0, blocks.wants_packed_a(g.m, g.n), !b_plain || blocks.clashes(g.b_row));
+        blocks.block(0, g.m, 0, g.n, nullptr, 0, 0, blocks.wants_packed_a(g.m, g.n),
+                     !b_plain || blocks.clashes(g.b_row));
       }
     });
     for (int64_t i = 1; i < used; i++)

@@ -94,7 +94,8 @@ template <class S, class T, int M> void few_in_parts(const Product<S, T>& g, con
       if (columns <= 0) continue;
       std::memset(y, 0, sizeof(y));
       sweep_rows<S, T, M>(a + p0 * M, g.b + p0 * g.b_row + n0, g.b_row, y, columns, smaller(rows, g.k - p0));
-      for (int i = 0; i < M; i++) std::memcpy(sums + part * part_size + i * sums_row + n0, y + i * kSweep, size_t(columns) * sizeof(T));
+      for (int i = 0; i < M; i++)
+        std::memcpy(sums + part * part_size + i * sums_row + n0, y + i * kSweep, size_t(columns) * sizeof(T));
     }
   });
   parallel_for(blocks, larger(1, 30000 / (width * parts * M)), [&](int64_t begin, int64_t end) {

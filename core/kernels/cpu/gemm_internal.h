@@ -33,18 +33,21 @@ using KindF16 = GemmKind<Half, float, float>;
 using KindBF16 = GemmKind<BFloat16, float, float>;
 using KindBF16Dot = GemmKind<BFloat16, uint32_t, float>;
 
-
 template <class Kind> FLAMBEAU_INLINE const TileTable<typename Kind::In, typename Kind::Acc>& tiles_of() {
 #ifdef FLAMBEAU_ISA_v4
   if constexpr (std::is_same_v<Kind, KindBF16Dot>) return kTilesBF16;
 #endif
-  if constexpr (std::is_same_v<Kind, KindF64>) return kTilesF64;
-  else if constexpr (!std::is_same_v<Kind, KindBF16Dot>) return kTilesF32;
+  if constexpr (std::is_same_v<Kind, KindF64>)
+    return kTilesF64;
+  else if constexpr (!std::is_same_v<Kind, KindBF16Dot>)
+    return kTilesF32;
 }
 
 template <class S, class Acc> FLAMBEAU_INLINE Acc widen(S x) {
-  if constexpr (sizeof(S) == 2) return to_float(x);
-  else return x;
+  if constexpr (sizeof(S) == 2)
+    return to_float(x);
+  else
+    return x;
 }
 // c = alpha * sums + bias + beta * c, rounded once to the type of c.
 template <class S, class Acc>
@@ -59,8 +62,10 @@ void finish_rows(const Acc* sums, int64_t sums_row, S* c, int64_t c_row, const S
         Vector<float> x = alpha * (left >= lanes ? load(sums + j) : load_part(sums + j, left));
         if (bias) x += left >= lanes ? load_float(bias + j) : load_float_part(bias + j, left);
         if (beta != 0) x += beta * (left >= lanes ? load_float(c + j) : load_float_part(c + j, left));
-        if (left >= lanes) store_rounded(c + j, x);
-        else store_rounded_part(c + j, x, left);
+        if (left >= lanes)
+          store_rounded(c + j, x);
+        else
+          store_rounded_part(c + j, x, left);
       }
     } else if (!bias && beta == 0) {
       for (; j < columns; j++) c[j] = alpha * sums[j];

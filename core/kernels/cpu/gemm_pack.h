@@ -9,9 +9,12 @@ namespace {
 template <class T, class S> constexpr int kPerUnit = std::is_same_v<T, uint32_t> ? 2 : 1;  // elements along k in a unit
 
 template <class T, class S> FLAMBEAU_INLINE Vector<T> fetch(const S* p) {
-  if constexpr (std::is_same_v<T, S>) return load(p);
-  else if constexpr (std::is_same_v<T, uint32_t>) return load(reinterpret_cast<const uint32_t*>(p));
-  else return load_float(p);
+  if constexpr (std::is_same_v<T, S>)
+    return load(p);
+  else if constexpr (std::is_same_v<T, uint32_t>)
+    return load(reinterpret_cast<const uint32_t*>(p));
+  else
+    return load_float(p);
 }
 template <class T, class S> FLAMBEAU_INLINE Vector<T> fetch_part(const S* p, int64_t count) {  // count in elements
   if constexpr (std::is_same_v<T, S>) {
@@ -25,15 +28,15 @@ template <class T, class S> FLAMBEAU_INLINE Vector<T> fetch_part(const S* p, int
 
 // A vector that would reach into the next p's place is cut, except the first: its excess is overwritten by the next p.
 // Behind the last p there must be room for one vector.
-template <class T>
-FLAMBEAU_INLINE void put(T* out, int64_t step, int64_t at, int64_t count, Vector<T> v) {
-  if (at == 0 || at + kLanes<T> <= step) store(out + at, v);
-  else store_part(out + at, v, count - at);
+template <class T> FLAMBEAU_INLINE void put(T* out, int64_t step, int64_t at, int64_t count, Vector<T> v) {
+  if (at == 0 || at + kLanes<T> <= step)
+    store(out + at, v);
+  else
+    store_part(out + at, v, count - at);
 }
 
 // The operand's memory is contiguous along k: row i starts at src + i * ld.
-template <class T, class S>
-void pack_rows(T* out, int64_t step, const S* src, int64_t ld, int64_t count, int64_t k) {
+template <class T, class S> void pack_rows(T* out, int64_t step, const S* src, int64_t ld, int64_t count, int64_t k) {
   constexpr int lanes = kLanes<T>, per = kPerUnit<T, S>;
   for (int64_t at = 0; at < count; at += lanes, src += lanes * ld) {
     const int64_t left = count - at;
@@ -97,8 +100,10 @@ void pack_columns(T* out, int64_t step, const S* src, int64_t ld, int64_t count,
 // An operand with one stride of 1: element (i, p) at src[i * along + p * across].
 template <class T, class S>
 void pack(T* out, int64_t step, const S* src, int64_t along, int64_t across, int64_t count, int64_t k) {
-  if (across == 1 && (along != 1 || count == 1)) pack_rows<T, S>(out, step, src, along, count, k);
-  else pack_columns<T, S>(out, step, src, across, count, k);
+  if (across == 1 && (along != 1 || count == 1))
+    pack_rows<T, S>(out, step, src, along, count, k);
+  else
+    pack_columns<T, S>(out, step, src, across, count, k);
 }
 
 }  // namespace

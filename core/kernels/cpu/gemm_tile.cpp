@@ -21,8 +21,9 @@ struct DotPairs {
 };
 #endif
 
-template <class T> void finish_tile(const Vector<T>* acc, int rows, int vectors, T* c, int64_t c_row, int64_t columns,
-                                    T alpha, T beta, const T* column_bias, const T* row_bias) {
+template <class T>
+void finish_tile(const Vector<T>* acc, int rows, int vectors, T* c, int64_t c_row, int64_t columns, T alpha, T beta,
+                 const T* column_bias, const T* row_bias) {
   constexpr int lanes = kLanes<T>;
   for (int i = 0; i < rows; i++, c += c_row) {
     for (int v = 0; v < vectors; v++) {
@@ -43,8 +44,7 @@ template <class T> void finish_tile(const Vector<T>* acc, int rows, int vectors,
   }
 }
 
-template <class Op, int R, int V, TileForm form>
-void tile(const TileCall<typename Op::In, typename Op::Acc>& t) {
+template <class Op, int R, int V, TileForm form> void tile(const TileCall<typename Op::In, typename Op::Acc>& t) {
   using In = typename Op::In;
   using Acc = typename Op::Acc;
   constexpr int lanes = kLanes<In>;
@@ -119,14 +119,17 @@ constexpr void fill_heights(Function (&of)[16], std::integer_sequence<int, r...>
 template <class Op, TileForm... forms> constexpr auto make_table() {
   TileTable<typename Op::In, typename Op::Acc> table = {};
   constexpr auto heights = std::make_integer_sequence<int, kTileRows>();
-  ((fill_heights<Op, 1, forms>(table.of[forms][0], heights), fill_heights<Op, 2, forms>(table.of[forms][1], heights)), ...);
+  ((fill_heights<Op, 1, forms>(table.of[forms][0], heights), fill_heights<Op, 2, forms>(table.of[forms][1], heights)),
+   ...);
   return table;
 }
 
 }  // namespace
 
-constexpr TileTable<float, float> kTilesF32 = make_table<MultiplyAdd<float>, kTileColumnsForm, kTileRowsForm, kTileTableForm>();
-constexpr TileTable<double, double> kTilesF64 = make_table<MultiplyAdd<double>, kTileColumnsForm, kTileRowsForm, kTileTableForm>();
+constexpr TileTable<float, float> kTilesF32 =
+    make_table<MultiplyAdd<float>, kTileColumnsForm, kTileRowsForm, kTileTableForm>();
+constexpr TileTable<double, double> kTilesF64 =
+    make_table<MultiplyAdd<double>, kTileColumnsForm, kTileRowsForm, kTileTableForm>();
 #ifdef FLAMBEAU_ISA_v4
 constexpr TileTable<uint32_t, float> kTilesBF16 = make_table<DotPairs, kTileColumnsForm>();
 #endif

@@ -23,10 +23,10 @@ template <class In, class Acc> struct TileCall {
   int64_t ahead_step = 0;
   Acc* c;
   int64_t c_row;
-  int64_t columns;        // of C that are written, 1 to the tile's width
-  Acc alpha, beta;        // beta 0: C is not read
-  const Acc* column_bias; // one value per column, or null
-  const Acc* row_bias;    // one value per row, or null
+  int64_t columns;         // of C that are written, 1 to the tile's width
+  Acc alpha, beta;         // beta 0: C is not read
+  const Acc* column_bias;  // one value per column, or null
+  const Acc* row_bias;     // one value per row, or null
 };
 
 enum TileForm { kTileColumnsForm, kTileRowsForm, kTileTableForm, kTileForms };
@@ -39,7 +39,7 @@ template <class In, class Acc> struct TileTable {
 extern const TileTable<float, float> kTilesF32;
 extern const TileTable<double, double> kTilesF64;
 #ifdef FLAMBEAU_ISA_v4
-extern const TileTable<uint32_t, float> kTilesBF16;    // columns form only; needs AVX512-BF16
+extern const TileTable<uint32_t, float> kTilesBF16;  // columns form only; needs AVX512-BF16
 #endif
 
 namespace {

@@ -26,7 +26,7 @@ constexpr int kVectorBytes = 16, kTileRows = 4;  // 8 of 16
 #endif
 constexpr int kTileVectors = 2;
 template <class T> constexpr int kLanes = kVectorBytes / int(sizeof(T));
-template <class T> constexpr int kTileColumns = kTileVectors * kLanes<T>;
+template <class T> constexpr int kTileColumns = kTileVectors* kLanes<T>;
 
 template <class T> struct VectorOf {
   typedef T type __attribute__((vector_size(kVectorBytes)));
@@ -46,8 +46,10 @@ template <class T> FLAMBEAU_INLINE Vector<T> splat(T x) { return x - Vector<T>{}
 template <class T> FLAMBEAU_INLINE Vector<T> load_part(const T* p, int64_t count) {
   static_assert(sizeof(T) == 4 || sizeof(T) == 8);
 #if defined(FLAMBEAU_ISA_v4)
-  if constexpr (sizeof(T) == 4) return (Vector<T>)_mm512_maskz_loadu_ps(__mmask16((1u << count) - 1), p);
-  else return (Vector<T>)_mm512_maskz_loadu_pd(__mmask8((1u << count) - 1), p);
+  if constexpr (sizeof(T) == 4)
+    return (Vector<T>)_mm512_maskz_loadu_ps(__mmask16((1u << count) - 1), p);
+  else
+    return (Vector<T>)_mm512_maskz_loadu_pd(__mmask8((1u << count) - 1), p);
 #elif defined(FLAMBEAU_ISA_v3)
   if constexpr (sizeof(T) == 4) {
     __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(int(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -58,15 +60,18 @@ template <class T> FLAMBEAU_INLINE Vector<T> load_part(const T* p, int64_t count
   }
 #else
   Vector<T> v = {};
-  for (int i = 0; i < kLanes<T>; i++) if (i < count) v[i] = p[i];
+  for (int i = 0; i < kLanes<T>; i++)
+    if (i < count) v[i] = p[i];
   return v;
 #endif
 }
 template <class T> FLAMBEAU_INLINE void store_part(T* p, Vector<T> v, int64_t count) {
   static_assert(sizeof(T) == 4 || sizeof(T) == 8);
 #if defined(FLAMBEAU_ISA_v4)
-  if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, __mmask16((1u << count) - 1), (__m512)v);
-  else _mm512_mask_storeu_pd(p, __mmask8((1u << count) - 1), (__m512d)v);
+  if constexpr (sizeof(T) == 4)
+    _mm512_mask_storeu_ps(p, __mmask16((1u << count) - 1), (__m512)v);
+  else
+    _mm512_mask_storeu_pd(p, __mmask8((1u << count) - 1), (__m512d)v);
 #elif defined(FLAMBEAU_ISA_v3)
   if constexpr (sizeof(T) == 4) {
     __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(int(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -76,7 +81,8 @@ template <class T> FLAMBEAU_INLINE void store_part(T* p, Vector<T> v, int64_t co
     _mm256_maskstore_pd(reinterpret_cast<double*>(p), mask, (__m256d)v);
   }
 #else
-  for (int i = 0; i < kLanes<T>; i++) if (i < count) p[i] = v[i];
+  for (int i = 0; i < kLanes<T>; i++)
+    if (i < count) p[i] = v[i];
 #endif
 }
 
@@ -84,11 +90,14 @@ template <class T> FLAMBEAU_INLINE void store_part(T* p, Vector<T> v, int64_t co
 template <class T> FLAMBEAU_INLINE Vector<T> load_range(const T* p, int64_t begin, int64_t end) {
 #if defined(FLAMBEAU_ISA_v4)
   const uint32_t mask = ((1u << end) - 1) & ~((1u << begin) - 1);
-  if constexpr (sizeof(T) == 4) return (Vector<T>)_mm512_maskz_loadu_ps(__mmask16(mask), p);
-  else return (Vector<T>)_mm512_maskz_loadu_pd(__mmask8(mask), p);
+  if constexpr (sizeof(T) == 4)
+    return (Vector<T>)_mm512_maskz_loadu_ps(__mmask16(mask), p);
+  else
+    return (Vector<T>)_mm512_maskz_loadu_pd(__mmask8(mask), p);
 #else
   Vector<T> v = {};
-  for (int i = 0; i < kLanes<T>; i++) if (i >= begin && i < end) v[i] = p[i];
+  for (int i = 0; i < kLanes<T>; i++)
+    if (i >= begin && i < end) v[i] = p[i];
   return v;
 #endif
 }

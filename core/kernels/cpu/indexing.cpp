@@ -159,51 +159,37 @@ BadIndex gather(const AlongDim& along, void* out, const void* src, const int64_t
 
 // The operations: each combines an element of the destination with one of the source.
 struct Assign {
-  template <class T>
-  static FLAMBEAU_INLINE T apply(T, T s) {
-    return s;
-  }
+  template <class T> static FLAMBEAU_INLINE T apply(T, T s) { return s; }
 };
 struct Sum {
-  template <class T>
-  static FLAMBEAU_INLINE T apply(T d, T s) {
+  template <class T> static FLAMBEAU_INLINE T apply(T d, T s) {
     if constexpr (std::is_integral_v<T>)
       return T(std::make_unsigned_t<T>(d) + std::make_unsigned_t<T>(s));
     else
       return d + s;
   }
-  template <class R>
-  static FLAMBEAU_INLINE Complex<R> apply(Complex<R> d, Complex<R> s) {
+  template <class R> static FLAMBEAU_INLINE Complex<R> apply(Complex<R> d, Complex<R> s) {
     return {d.re + s.re, d.im + s.im};
   }
 };
 struct Prod {
-  template <class T>
-  static FLAMBEAU_INLINE T apply(T d, T s) {
+  template <class T> static FLAMBEAU_INLINE T apply(T d, T s) {
     if constexpr (std::is_integral_v<T>)
       return T(uint64_t(d) * uint64_t(s));
     else
       return d * s;
   }
-  template <class R>
-  static FLAMBEAU_INLINE Complex<R> apply(Complex<R> d, Complex<R> s) {
+  template <class R> static FLAMBEAU_INLINE Complex<R> apply(Complex<R> d, Complex<R> s) {
     return {d.re * s.re - d.im * s.im, d.re * s.im + d.im * s.re};
   }
 };
 struct Max {
-  template <class T>
-  static FLAMBEAU_INLINE T apply(T d, T s) {
-    return s > d || s != s ? s : d;
-  }
+  template <class T> static FLAMBEAU_INLINE T apply(T d, T s) { return s > d || s != s ? s : d; }
 };
 struct Min {
-  template <class T>
-  static FLAMBEAU_INLINE T apply(T d, T s) {
-    return s < d || s != s ? s : d;
-  }
+  template <class T> static FLAMBEAU_INLINE T apply(T d, T s) { return s < d || s != s ? s : d; }
 };
-template <class Op, class T>
-FLAMBEAU_INLINE T combine(T d, T s) {
+template <class Op, class T> FLAMBEAU_INLINE T combine(T d, T s) {
   if constexpr (std::is_same_v<Op, Assign>)
     return s;
   else if constexpr (std::is_same_v<T, Half>)
@@ -235,8 +221,7 @@ template <class T, class Op>
 
 using ScatterPatch = bool (*)(void*, const void*, const int64_t*, const Patch&);
 
-template <class T>
-ScatterPatch patch_of(ScatterOp op) {
+template <class T> ScatterPatch patch_of(ScatterOp op) {
   if (op == ScatterOp::Sum) return scatter_patch<T, Sum>;
   if (op == ScatterOp::Prod) return scatter_patch<T, Prod>;
   if constexpr (!std::is_same_v<T, Complex64> && !std::is_same_v<T, Complex128>) {
@@ -258,28 +243,17 @@ ScatterPatch scatter_patch_for(DType dtype, ScatterOp op) {
     if (op == ScatterOp::Prod) op = ScatterOp::Min;
   }
   switch (dtype) {
-    case DType::UInt8:
-      return patch_of<uint8_t>(op);
-    case DType::Int8:
-      return patch_of<int8_t>(op);
-    case DType::Int16:
-      return patch_of<int16_t>(op);
-    case DType::Int32:
-      return patch_of<int32_t>(op);
-    case DType::Int64:
-      return patch_of<int64_t>(op);
-    case DType::Float16:
-      return patch_of<Half>(op);
-    case DType::BFloat16:
-      return patch_of<BFloat16>(op);
-    case DType::Float32:
-      return patch_of<float>(op);
-    case DType::Float64:
-      return patch_of<double>(op);
-    case DType::Complex64:
-      return patch_of<Complex64>(op);
-    default:
-      return patch_of<Complex128>(op);
+    case DType::UInt8: return patch_of<uint8_t>(op);
+    case DType::Int8: return patch_of<int8_t>(op);
+    case DType::Int16: return patch_of<int16_t>(op);
+    case DType::Int32: return patch_of<int32_t>(op);
+    case DType::Int64: return patch_of<int64_t>(op);
+    case DType::Float16: return patch_of<Half>(op);
+    case DType::BFloat16: return patch_of<BFloat16>(op);
+    case DType::Float32: return patch_of<float>(op);
+    case DType::Float64: return patch_of<double>(op);
+    case DType::Complex64: return patch_of<Complex64>(op);
+    default: return patch_of<Complex128>(op);
   }
 }
 
@@ -291,18 +265,13 @@ void neutral_element(DType dtype, ScatterOp op, void* out) {
   bool largest = op == ScatterOp::Min;
   double extreme = op == ScatterOp::Prod ? 1 : largest ? __builtin_inf() : -__builtin_inf();
   switch (dtype) {
-    case DType::Float16:
-      return put(to_half(float(extreme)));
-    case DType::BFloat16:
-      return put(to_bfloat16(float(extreme)));
+    case DType::Float16: return put(to_half(float(extreme)));
+    case DType::BFloat16: return put(to_bfloat16(float(extreme)));
     case DType::Float32:
-    case DType::Complex64:
-      return put(float(extreme));
+    case DType::Complex64: return put(float(extreme));
     case DType::Float64:
-    case DType::Complex128:
-      return put(extreme);
-    default:
-      break;
+    case DType::Complex128: return put(extreme);
+    default: break;
   }
   int bits = dtype == DType::Bool ? 1 : 8 * int(item_size(dtype));
   bool is_signed = dtype != DType::Bool && dtype != DType::UInt8;
@@ -468,14 +437,12 @@ BadIndex check_list(const int64_t* index, int64_t n, int64_t size, bool wrap, in
   return bad.load() ? first_outside(index, n, wrap ? -size : 0, size, skip) : BadIndex{};
 }
 
-template <class T>
-void set_items(char* dst, const char* src, int64_t count, const void*) {
+template <class T> void set_items(char* dst, const char* src, int64_t count, const void*) {
   T value;
   std::memcpy(&value, src, sizeof(T));
   for (int64_t k = 0; k < count; ++k) std::memcpy(dst + k * sizeof(T), &value, sizeof(T));
 }
-template <class T>
-void copy_items(char* dst, const char* src, int64_t count, const void*) {
+template <class T> void copy_items(char* dst, const char* src, int64_t count, const void*) {
   std::memcpy(dst, src, count * sizeof(T));
 }
 
@@ -489,8 +456,7 @@ BadIndex assign_rows(const BlockRows& rows, void* dst, const void* src, const in
   return {};
 }
 
-template <class T>
-FLAMBEAU_INLINE T scaled(T alpha, T s) {
+template <class T> FLAMBEAU_INLINE T scaled(T alpha, T s) {
   if constexpr (std::is_same_v<T, Half>)
     return to_half(to_float(alpha) * to_float(s));
   else if constexpr (std::is_same_v<T, BFloat16>)
@@ -499,8 +465,7 @@ FLAMBEAU_INLINE T scaled(T alpha, T s) {
     return Prod::apply(alpha, s);
 }
 
-template <class T, bool OneValue>
-void add_items(char* dst, const char* src, int64_t count, const void* alpha) {
+template <class T, bool OneValue> void add_items(char* dst, const char* src, int64_t count, const void* alpha) {
   T* __restrict to = reinterpret_cast<T*>(dst);
   const T* __restrict from = reinterpret_cast<const T*>(src);
   if constexpr (OneValue) {
@@ -514,8 +479,7 @@ void add_items(char* dst, const char* src, int64_t count, const void* alpha) {
   }
 }
 
-template <bool OneValue>
-void or_items(char* dst, const char* src, int64_t count, const void*) {
+template <bool OneValue> void or_items(char* dst, const char* src, int64_t count, const void*) {
   for (int64_t k = 0; k < count; ++k) dst[k] |= src[OneValue ? 0 : k];
 }
 

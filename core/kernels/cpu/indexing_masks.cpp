@@ -41,8 +41,7 @@ void chunk_starts(const bool* mask, int64_t n, Scratch<int64_t>& starts) {
   for (int64_t c = 0; c < chunks; ++c) starts[c + 1] += starts[c];
 }
 
-template <class T>
-void select_some(T* out, T* end, const T* src, const bool* mask, int64_t n) {
+template <class T> void select_some(T* out, T* end, const T* src, const bool* mask, int64_t n) {
   int64_t i = 0;
 #if defined(FLAMBEAU_ISA_v4)
   if constexpr (sizeof(T) == 4) {
@@ -75,8 +74,7 @@ void select_some(T* out, T* end, const T* src, const bool* mask, int64_t n) {
 }
 
 // One histogram per fixed chunk, added up in the order of the chunks. f(counters, begin, end) fills one.
-template <class C, class F>
-void histogram(C* counts, int64_t n, int64_t bins, const F& f) {
+template <class C, class F> void histogram(C* counts, int64_t n, int64_t bins, const F& f) {
   int64_t chunks = n / at_least_one(4 * bins);
   chunks = chunks > 16 ? 16 : chunks;
   for (int64_t b = 0; b < bins; ++b) counts[b] = 0;
@@ -93,8 +91,7 @@ void histogram(C* counts, int64_t n, int64_t bins, const F& f) {
   }
 }
 
-template <class T>
-void histc_of(int64_t* counts, const T* x, int64_t n, int64_t bins, T lo, T hi) {
+template <class T> void histc_of(int64_t* counts, const T* x, int64_t n, int64_t bins, T lo, T hi) {
   histogram(counts, n, bins, [=](int64_t* mine, int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       if (!(x[i] >= lo && x[i] <= hi)) continue;
@@ -105,8 +102,7 @@ void histc_of(int64_t* counts, const T* x, int64_t n, int64_t bins, T lo, T hi) 
 }
 
 // The number of leading elements for which `value` belongs after them; NaN belongs after everything.
-template <class T, bool Right>
-int64_t position_of(const T* sorted, const int64_t* sorter, int64_t n, T value) {
+template <class T, bool Right> int64_t position_of(const T* sorted, const int64_t* sorter, int64_t n, T value) {
   const int64_t all = n;
   int64_t base = 0;
   auto before = [&](int64_t i) {

@@ -24,25 +24,18 @@ struct Item16 {
 };
 
 // f.operator()<T>() with an unsigned type of the item's size.
-template <class F>
-FLAMBEAU_INLINE void by_item(int64_t item, F&& f) {
+template <class F> FLAMBEAU_INLINE void by_item(int64_t item, F&& f) {
   switch (item) {
-    case 1:
-      return f.template operator()<uint8_t>();
-    case 2:
-      return f.template operator()<uint16_t>();
-    case 4:
-      return f.template operator()<uint32_t>();
-    case 8:
-      return f.template operator()<uint64_t>();
-    default:
-      return f.template operator()<Item16>();
+    case 1: return f.template operator()<uint8_t>();
+    case 2: return f.template operator()<uint16_t>();
+    case 4: return f.template operator()<uint32_t>();
+    case 8: return f.template operator()<uint64_t>();
+    default: return f.template operator()<Item16>();
   }
 }
 
 // Scratch memory that frees itself.
-template <class T>
-struct Scratch {
+template <class T> struct Scratch {
   explicit Scratch(int64_t n) : bytes(n * sizeof(T)), data(static_cast<T*>(allocate(bytes))) {}
   ~Scratch() { deallocate(data, bytes); }
   Scratch(const Scratch&) = delete;

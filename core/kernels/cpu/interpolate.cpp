@@ -9,8 +9,7 @@ namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
 
 // Output position i reads inputs index[i * taps + t] with weights weight[i * taps + t].
-template <class T>
-struct Filter {
+template <class T> struct Filter {
   int64_t out = 0, taps = 1;
   int64_t* index = nullptr;
   T* weight = nullptr;
@@ -29,8 +28,7 @@ struct Filter {
   }
 };
 
-template <class T>
-T floor_of(T x) {
+template <class T> T floor_of(T x) {
   if constexpr (sizeof(T) == 4)
     return __builtin_floorf(x);
   else
@@ -38,8 +36,7 @@ T floor_of(T x) {
 }
 
 // Keys' cubic convolution with parameter a, at a distance.
-template <class T>
-T cubic(T distance, T a) {
+template <class T> T cubic(T distance, T a) {
   T x = distance < 0 ? -distance : distance;
   if (x <= 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
   if (x < 2) return ((x - 5) * x + 8) * x * a - 4 * a;
@@ -49,8 +46,7 @@ T cubic(T distance, T a) {
 int64_t clamp(int64_t i, int64_t n) { return smaller_of(larger_of(i, 0), n - 1); }
 
 // Widened filters of antialiasing, weights normalised over the taps inside the input.
-template <class T>
-void antialiased(Filter<T>& f, const ResampleShape& s, int64_t in, int64_t out, T scale) {
+template <class T> void antialiased(Filter<T>& f, const ResampleShape& s, int64_t in, int64_t out, T scale) {
   T support = T(s.mode == Interpolation::Cubic ? 2 : 1), stretch = scale > 1 ? scale : T(1);
   T reach = support * stretch;
   f.reserve(out, int64_t(reach) * 2 + 3);
@@ -76,8 +72,7 @@ void antialiased(Filter<T>& f, const ResampleShape& s, int64_t in, int64_t out, 
   }
 }
 
-template <class T>
-void make_filter(Filter<T>& f, const ResampleShape& s, int axis) {
+template <class T> void make_filter(Filter<T>& f, const ResampleShape& s, int axis) {
   int64_t in = s.in[axis], out = s.out[axis];
   T scale = s.scale[axis] > 0 ? T(1 / s.scale[axis]) : T(in) / T(out);
   bool smooth = s.mode == Interpolation::Linear || s.mode == Interpolation::Cubic;
@@ -118,8 +113,7 @@ void make_filter(Filter<T>& f, const ResampleShape& s, int axis) {
   }
 }
 
-template <class T>
-struct Filters {
+template <class T> struct Filters {
   explicit Filters(const ResampleShape& s) {
     make_filter(depth, s, 0);
     make_filter(height, s, 1);
@@ -129,8 +123,7 @@ struct Filters {
 };
 
 // Rows of scratch with room for whole vectors.
-template <class T>
-struct Row {
+template <class T> struct Row {
   explicit Row(int64_t n) : bytes((n + 4 * kSpan<T>)*sizeof(T)), data(static_cast<T*>(allocate(bytes))) {
     __builtin_memset(data, 0, bytes);
   }
@@ -146,14 +139,12 @@ int64_t cost_of(const ResampleShape& s) {
 
 // Twice the width, half-pixel centres, two taps: out[2j] = (in[j-1] + 3 in[j]) / 4 and out[2j+1] = (3 in[j] + in[j+1])
 // / 4, so vectors of two neighbours interleave. `row` has one element before it, and edges repeat.
-template <class T>
-bool doubles_width(const ResampleShape& s) {
+template <class T> bool doubles_width(const ResampleShape& s) {
   return s.mode == Interpolation::Linear && !s.align_corners && !s.antialias && s.out[2] == 2 * s.in[2] &&
          (s.scale[2] <= 0 || s.scale[2] == 2);
 }
 
-template <class T>
-void widen(const T* row, T* y, const Filter<T>& f) {
+template <class T> void widen(const T* row, T* y, const Filter<T>& f) {
   if (f.taps == 1) {
     for (int64_t i = 0; i < f.out; ++i) y[i] = row[f.index[i]] * f.weight[i];
   } else if (f.taps == 2) {
@@ -168,8 +159,7 @@ void widen(const T* row, T* y, const Filter<T>& f) {
   }
 }
 
-template <class T>
-void widen_double(T* row, T* y, int64_t n) {  // row[-1] and row[n] may be written
+template <class T> void widen_double(T* row, T* y, int64_t n) {  // row[-1] and row[n] may be written
   row[-1] = row[0];
   row[n] = row[n - 1];
   each_vector<T>(0, n, [&](int64_t j, auto span) FLAMBEAU_LAMBDA {
@@ -189,8 +179,7 @@ void widen_double(T* row, T* y, int64_t n) {  // row[-1] and row[n] may be writt
   });
 }
 
-template <class T>
-void forward(const void* xv, void* yv, const ResampleShape& s) {
+template <class T> void forward(const void* xv, void* yv, const ResampleShape& s) {
   auto x = static_cast<const T*>(xv);
   auto y = static_cast<T*>(yv);
   Filters<T> f(s);
@@ -254,8 +243,7 @@ void fold_double(T* g, T* row, int64_t n) {  // g[-1], g[2n] may be written; edg
   row[n - 1] += last * T(0.25);
 }
 
-template <class T>
-void backward(const void* grad, void* dxv, const ResampleShape& s) {
+template <class T> void backward(const void* grad, void* dxv, const ResampleShape& s) {
   auto g = static_cast<const T*>(grad);
   auto dx = static_cast<T*>(dxv);
   Filters<T> f(s);

@@ -31,16 +31,26 @@ template <class Table> const Table& table();
 }
 
 #if defined(__x86_64__)
-#define FLAMBEAU_KERNEL_TABLE(Table)                                                     \
-  namespace v2 { extern const Table k##Table; }                                          \
-  namespace v3 { extern const Table k##Table; }                                          \
-  namespace v4 { extern const Table k##Table; }                                          \
-  template <> inline const Table& table<Table>() {                                       \
-    static const Table& chosen = chosen_isa() == Isa::V4 ? v4::k##Table : chosen_isa() == Isa::V3 ? v3::k##Table : v2::k##Table; \
-    return chosen;                                                                       \
+#define FLAMBEAU_KERNEL_TABLE(Table)                                       \
+  namespace v2 {                                                           \
+  extern const Table k##Table;                                             \
+  }                                                                        \
+  namespace v3 {                                                           \
+  extern const Table k##Table;                                             \
+  }                                                                        \
+  namespace v4 {                                                           \
+  extern const Table k##Table;                                             \
+  }                                                                        \
+  template <> inline const Table& table<Table>() {                         \
+    static const Table& chosen = chosen_isa() == Isa::V4   ? v4::k##Table  \
+                                 : chosen_isa() == Isa::V3 ? v3::k##Table  \
+                                                           : v2::k##Table; \
+    return chosen;                                                         \
   }
 #else
-#define FLAMBEAU_KERNEL_TABLE(Table)                                                     \
-  namespace neon { extern const Table k##Table; }                                        \
+#define FLAMBEAU_KERNEL_TABLE(Table) \
+  namespace neon {                   \
+  extern const Table k##Table;       \
+  }                                  \
   template <> inline const Table& table<Table>() { return neon::k##Table; }
 #endif

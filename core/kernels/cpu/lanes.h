@@ -27,55 +27,39 @@ constexpr int kVectorBytes = 32;
 constexpr int kVectorBytes = 16;
 #endif
 
-template <class T>
-struct VectorOf;
-template <>
-struct VectorOf<float> {
+template <class T> struct VectorOf;
+template <> struct VectorOf<float> {
   typedef float type __attribute__((vector_size(kVectorBytes)));
   typedef int32_t mask __attribute__((vector_size(kVectorBytes)));
   static constexpr int lanes = kVectorBytes / 4;
 };
-template <>
-struct VectorOf<double> {
+template <> struct VectorOf<double> {
   typedef double type __attribute__((vector_size(kVectorBytes)));
   typedef int64_t mask __attribute__((vector_size(kVectorBytes)));
   static constexpr int lanes = kVectorBytes / 8;
 };
-template <class T>
-using Vec = typename VectorOf<T>::type;
-template <class T>
-using VecMask = typename VectorOf<T>::mask;  // integer lanes of the same width
-template <class T>
-constexpr int kSpan = VectorOf<T>::lanes;
+template <class T> using Vec = typename VectorOf<T>::type;
+template <class T> using VecMask = typename VectorOf<T>::mask;  // integer lanes of the same width
+template <class T> constexpr int kSpan = VectorOf<T>::lanes;
 
-template <class T>
-constexpr T kInfinity = T(__builtin_huge_val());
+template <class T> constexpr T kInfinity = T(__builtin_huge_val());
 
-template <class T>
-FLAMBEAU_INLINE Vec<T> splat(T x) {
-  return x - Vec<T>{};
-}  // keeps -0.0
-template <class T>
-FLAMBEAU_INLINE Vec<T> load(const T* p) {
+template <class T> FLAMBEAU_INLINE Vec<T> splat(T x) { return x - Vec<T>{}; }  // keeps -0.0
+template <class T> FLAMBEAU_INLINE Vec<T> load(const T* p) {
   Vec<T> v;
   __builtin_memcpy(&v, p, sizeof v);
   return v;
 }
-template <class T>
-FLAMBEAU_INLINE void store(T* p, Vec<T> v) {
-  __builtin_memcpy(p, &v, sizeof v);
-}
+template <class T> FLAMBEAU_INLINE void store(T* p, Vec<T> v) { __builtin_memcpy(p, &v, sizeof v); }
 
-template <class T>
-FLAMBEAU_INLINE VecMask<T> lane_numbers() {
+template <class T> FLAMBEAU_INLINE VecMask<T> lane_numbers() {
   VecMask<T> m;
   for (int i = 0; i < kSpan<T>; ++i) m[i] = i;
   return m;
 }
 
 // The first `count` lanes (0 < count < kSpan) of memory; the others are zero and their memory is not touched.
-template <class T>
-FLAMBEAU_INLINE Vec<T> load_part(const T* p, int count) {
+template <class T> FLAMBEAU_INLINE Vec<T> load_part(const T* p, int count) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4)
     return (Vec<T>)_mm512_maskz_loadu_ps(__mmask16((1u << count) - 1), p);
@@ -93,8 +77,7 @@ FLAMBEAU_INLINE Vec<T> load_part(const T* p, int count) {
   return v;
 #endif
 }
-template <class T>
-FLAMBEAU_INLINE void store_part(T* p, Vec<T> v, int count) {
+template <class T> FLAMBEAU_INLINE void store_part(T* p, Vec<T> v, int count) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4)
     _mm512_mask_storeu_ps(p, __mmask16((1u << count) - 1), (__m512)v);
@@ -112,8 +95,7 @@ FLAMBEAU_INLINE void store_part(T* p, Vec<T> v, int count) {
 }
 
 // Stores that bypass the cache, for outputs far larger than it; p must be aligned to a vector.
-template <class T>
-FLAMBEAU_INLINE void store_through(T* p, Vec<T> v) {
+template <class T> FLAMBEAU_INLINE void store_through(T* p, Vec<T> v) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4)
     _mm512_stream_ps(p, (__m512)v);
@@ -140,14 +122,12 @@ FLAMBEAU_INLINE void fence_stores() {
 }
 
 // How each_vector hands out a position: a whole vector, or the first lanes of one.
-template <class T>
-struct Whole {
+template <class T> struct Whole {
   FLAMBEAU_INLINE Vec<T> load(const T* p, T = T(0)) const { return FLAMBEAU_ISA::load(p); }
   FLAMBEAU_INLINE void store(T* p, Vec<T> v) const { FLAMBEAU_ISA::store(p, v); }
   FLAMBEAU_INLINE Vec<T> keep(Vec<T> v) const { return v; }  // zero in lanes past the end
 };
-template <class T>
-struct Part {
+template <class T> struct Part {
   int count;
   FLAMBEAU_INLINE Vec<T> load(const T* p) const { return load_part(p, count); }
   FLAMBEAU_INLINE Vec<T> load(const T* p, T fill) const {
@@ -158,8 +138,7 @@ struct Part {
 };
 
 // f(i, span) at each vector of [begin, end).
-template <class T, class F>
-FLAMBEAU_INLINE void each_vector(int64_t begin, int64_t end, F&& f) {
+template <class T, class F> FLAMBEAU_INLINE void each_vector(int64_t begin, int64_t end, F&& f) {
   int64_t i = begin;
   for (; i + kSpan<T> <= end; i += kSpan<T>) f(i, Whole<T>{});
   if (i < end) f(i, Part<T>{int(end - i)});
@@ -185,27 +164,24 @@ FLAMBEAU_INLINE Vec<double> greater_of(Vec<double> a, Vec<double> b) {
 #endif
 }
 
-template <int by, class V, size_t... i>
-FLAMBEAU_INLINE V rotated(V v, std::index_sequence<i...>) {
+template <int by, class V, size_t... i> FLAMBEAU_INLINE V rotated(V v, std::index_sequence<i...>) {
   return __builtin_shufflevector(v, v, int((i + by) % sizeof...(i))...);
 }
 // f of all lanes, by halves: the first half with the second, its first half with its second, and so on.
-template <class T, int width, class F>
-FLAMBEAU_INLINE T fold_lanes(Vec<T> v, F&& f) {
-  if constexpr (width == 0) return v[0];
-  else return fold_lanes<T, width / 2>(f(v, rotated<width>(v, std::make_index_sequence<size_t(kSpan<T>)>())), f);
+template <class T, int width, class F> FLAMBEAU_INLINE T fold_lanes(Vec<T> v, F&& f) {
+  if constexpr (width == 0)
+    return v[0];
+  else
+    return fold_lanes<T, width / 2>(f(v, rotated<width>(v, std::make_index_sequence<size_t(kSpan<T>)>())), f);
 }
-template <class T>
-FLAMBEAU_INLINE T sum_lanes(Vec<T> v) {
+template <class T> FLAMBEAU_INLINE T sum_lanes(Vec<T> v) {
   return fold_lanes<T, kSpan<T> / 2>(v, [](Vec<T> a, Vec<T> b) FLAMBEAU_LAMBDA { return a + b; });
 }
-template <class T>
-FLAMBEAU_INLINE T max_lanes(Vec<T> v) {
+template <class T> FLAMBEAU_INLINE T max_lanes(Vec<T> v) {
   return fold_lanes<T, kSpan<T> / 2>(v, [](Vec<T> a, Vec<T> b) FLAMBEAU_LAMBDA { return a > b ? a : b; });
 }
 
-template <class T>
-FLAMBEAU_INLINE Vec<T> square_root(Vec<T> v) {
+template <class T> FLAMBEAU_INLINE Vec<T> square_root(Vec<T> v) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4)
     return (Vec<T>)_mm512_maskz_sqrt_ps(__mmask16(-1), (__m512)v);
@@ -232,8 +208,7 @@ FLAMBEAU_INLINE Vec<T> square_root(Vec<T> v) {
 #endif
 }
 
-template <class T>
-FLAMBEAU_INLINE Vec<T> absolute(Vec<T> v) {
+template <class T> FLAMBEAU_INLINE Vec<T> absolute(Vec<T> v) {
   return (Vec<T>)((VecMask<T>)v & ~(VecMask<T>)splat(T(-0.0)));
 }
 

@@ -8,8 +8,7 @@ namespace {
 
 // exp for x <= 0 (or nan): 0 below the normal range. The general exp spends a quarter of its time on what is not asked
 // here: overflow, and results that are denormal.
-template <class T>
-FLAMBEAU_INLINE Vec<T> exp_nonpositive(Vec<T> x) {
+template <class T> FLAMBEAU_INLINE Vec<T> exp_nonpositive(Vec<T> x) {
   const Vec<T> lowest = splat(sizeof(T) == 4 ? T(-87.3365f) : T(-708.39));
   VecMask<T> n;
   Vec<T> r = reduce_exp(greater_of(lowest, x), n);

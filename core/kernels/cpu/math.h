@@ -12,10 +12,10 @@ namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
 
 // c0 + c1 x + c2 x^2 + ...
-template <class V>
-FLAMBEAU_INLINE V poly(V x, double c0) { return constant<V>(c0); }
-template <class V, class... More>
-FLAMBEAU_INLINE V poly(V x, double c0, More... more) { return constant<V>(c0) + x * poly(x, more...); }
+template <class V> FLAMBEAU_INLINE V poly(V x, double c0) { return constant<V>(c0); }
+template <class V, class... More> FLAMBEAU_INLINE V poly(V x, double c0, More... more) {
+  return constant<V>(c0) + x * poly(x, more...);
+}
 
 template <class V> inline constexpr bool is_float32 = std::is_same_v<Element<V>, float>;
 template <class V> inline constexpr int kMantissa = is_float32<V> ? 23 : 52;
@@ -27,16 +27,14 @@ template <class V> FLAMBEAU_INLINE V infinity() { return constant<V>(__builtin_i
 // 2^n for whole n with a normal result.
 template <class V> FLAMBEAU_INLINE V power_of_two(Bits<V> n) { return from_bits<V>((n + kBias<V>) << kMantissa<V>); }
 // x * 2^n, right also where 2^n alone would overflow or be denormal.
-template <class V>
-FLAMBEAU_INLINE V scale(V x, Bits<V> n) {
+template <class V> FLAMBEAU_INLINE V scale(V x, Bits<V> n) {
   const Bits<V> half = n >> 1;
   return x * power_of_two<V>(half) * power_of_two<V>(n - half);
 }
 
 // The nearest whole number to |x| < 2^(mantissa - 2), as a float and as bits: adding 1.5 * 2^mantissa makes the
 // processor's own rounding (half to even) do it.
-template <class V>
-FLAMBEAU_INLINE V nearest(V x, Bits<V>& n) {
+template <class V> FLAMBEAU_INLINE V nearest(V x, Bits<V>& n) {
   const V magic = constant<V>(is_float32<V> ? 0x1.8p23 : 0x1.8p52);
   const V shifted = x + magic;
   n = bits(shifted) - bits(magic);
@@ -46,21 +44,20 @@ FLAMBEAU_INLINE V nearest(V x, Bits<V>& n) {
 // ---- exponentials ----------------------------------------------------------------------------------------------------
 
 // x = n ln2 + r with |r| <= ln2 / 2; x within the range where e^x is neither 0 nor infinite by far.
-template <class V>
-FLAMBEAU_INLINE V reduce_exp(V x, Bits<V>& n) {
+template <class V> FLAMBEAU_INLINE V reduce_exp(V x, Bits<V>& n) {
   const V k = nearest(x * constant<V>(1 / kLn2), n);
   if constexpr (is_float32<V>) return (x - k * constant<V>(0.693359375)) + k * constant<V>(2.12194440e-4);
   return (x - k * constant<V>(0x1.62e42fee00000p-1)) - k * constant<V>(0x1.a39ef35793c76p-33);
 }
 // e^r - 1 for the r above
-template <class V>
-FLAMBEAU_INLINE V expm1_kernel(V r) {
+template <class V> FLAMBEAU_INLINE V expm1_kernel(V r) {
   if constexpr (is_float32<V>)
     return r + r * r * poly(r, 0.5, 1.666657338e-1, 4.166655011e-2, 8.363773874e-3, 1.392692661e-3);
-  return r + r * r * poly(r, 0.5, 1.666666666666667144e-1, 4.166666666666667007e-2, 8.333333333325544700e-3,
-                          1.388888888888332667e-3, 1.984126987686435493e-4, 2.480158732700718673e-5,
-                          2.755725283351690975e-6, 2.755727181021979957e-7, 2.510627473357329469e-8,
-                          2.091544229778011522e-9);
+  return r + r * r *
+                 poly(r, 0.5, 1.666666666666667144e-1, 4.166666666666667007e-2, 8.333333333325544700e-3,
+                      1.388888888888332667e-3, 1.984126987686435493e-4, 2.480158732700718673e-5,
+                      2.755725283351690975e-6, 2.755727181021979957e-7, 2.510627473357329469e-8,
+                      2.091544229778011522e-9);
 }
 // 2^r - 1 for |r| <= 1/2
 FLAMBEAU_INLINE F32 exp2m1_kernel(F32 r) {
@@ -69,29 +66,27 @@ FLAMBEAU_INLINE F32 exp2m1_kernel(F32 r) {
   return r * constant<F32>(kLn2) + r * (low + z * high);
 }
 // low <= x <= high; nan passes
-template <class V>
-FLAMBEAU_INLINE V clamped(V x, double low, double high) {
+template <class V> FLAMBEAU_INLINE V clamped(V x, double low, double high) {
 #if defined(FLAMBEAU_ISA_v4) && __has_builtin(__builtin_ia32_minps512_mask)
   if constexpr (std::is_same_v<V, F32>)
-    return __builtin_ia32_maxps512_mask(constant<V>(low), __builtin_ia32_minps512_mask(constant<V>(high), x, x, -1, 4), x, -1, 4);
+    return __builtin_ia32_maxps512_mask(constant<V>(low), __builtin_ia32_minps512_mask(constant<V>(high), x, x, -1, 4),
+                                        x, -1, 4);
   if constexpr (std::is_same_v<V, F64>)
-    return __builtin_ia32_maxpd512_mask(constant<V>(low), __builtin_ia32_minpd512_mask(constant<V>(high), x, x, -1, 4), x, -1, 4);
+    return __builtin_ia32_maxpd512_mask(constant<V>(low), __builtin_ia32_minpd512_mask(constant<V>(high), x, x, -1, 4),
+                                        x, -1, 4);
 #endif
   x = select(x > constant<V>(high), constant<V>(high), x);
   return select(x < constant<V>(low), constant<V>(low), x);
 }
-template <class V>
-FLAMBEAU_INLINE V clamp_exp(V x) {  // nan passes
+template <class V> FLAMBEAU_INLINE V clamp_exp(V x) {  // nan passes
   return clamped(x, is_float32<V> ? -105 : -747, is_float32<V> ? 89 : 710);
 }
-template <class V>
-FLAMBEAU_INLINE V exp(V x) {
+template <class V> FLAMBEAU_INLINE V exp(V x) {
   Bits<V> n;
   const V r = reduce_exp(clamp_exp(x), n);
   return scale(constant<V>(1) + expm1_kernel(r), n);
 }
-template <class V>
-FLAMBEAU_INLINE V expm1(V x) {
+template <class V> FLAMBEAU_INLINE V expm1(V x) {
   Bits<V> n;
   const V r = reduce_exp(clamp_exp(x), n);
   // 2^n (p + 1 - 2^-n); below n = -60 the answer is -1
@@ -101,8 +96,7 @@ FLAMBEAU_INLINE V expm1(V x) {
   const V result = select(n < -60, constant<V>(-1), scale(p, floor_n));
   return select(x == V{}, x, result);
 }
-template <class V>
-FLAMBEAU_INLINE V exp2(V x) {
+template <class V> FLAMBEAU_INLINE V exp2(V x) {
   const V high = constant<V>(is_float32<V> ? 129 : 1025), low = constant<V>(is_float32<V> ? -151 : -1076);
   x = select(x > high, high, x);
   x = select(x < low, low, x);
@@ -111,23 +105,18 @@ FLAMBEAU_INLINE V exp2(V x) {
   return scale(constant<V>(1) + expm1_kernel((x - k) * constant<V>(kLn2)), n);
 }
 
-template <class V>
-FLAMBEAU_INLINE V tanh(V x) {
+template <class V> FLAMBEAU_INLINE V tanh(V x) {
   V a = abs(x);
   a = select(a > constant<V>(22), constant<V>(22), a);
   const V t = expm1(a + a);
   return copysign(t / (t + constant<V>(2)), x);
 }
-template <class V>
-FLAMBEAU_INLINE V sigmoid(V x) {
-  return constant<V>(1) / (constant<V>(1) + exp(-x));
-}
+template <class V> FLAMBEAU_INLINE V sigmoid(V x) { return constant<V>(1) / (constant<V>(1) + exp(-x)); }
 
 // ---- logarithms ------------------------------------------------------------------------------------------------------
 
 // x = 2^k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)), for finite x > 0
-template <class V>
-FLAMBEAU_INLINE V split_log(V x, V& k) {
+template <class V> FLAMBEAU_INLINE V split_log(V x, V& k) {
   using B = Bits<V>;
   const V tiny = constant<V>(is_float32<V> ? 0x1p-126 : 0x1p-1022), lift = constant<V>(is_float32<V> ? 0x1p23 : 0x1p52);
   const auto small = x < tiny;
@@ -141,15 +130,15 @@ FLAMBEAU_INLINE V split_log(V x, V& k) {
   return from_bits<V>(bits(x) - (e << kMantissa<V>)) - constant<V>(1);
 }
 // log(1 + f) - f + f^2/2, the latter being half_square
-template <class V>
-FLAMBEAU_INLINE V log_tail(V f, V half_square) {
+template <class V> FLAMBEAU_INLINE V log_tail(V f, V half_square) {
   if constexpr (is_float32<V>)
-    return f * f * f * poly(f, 3.333333117e-1, -2.499999693e-1, 2.000071721e-1, -1.666780713e-1, 1.424900724e-1,
-                            -1.242552336e-1, 1.168578472e-1, -1.148121206e-1, 6.972518634e-2);
+    return f * f * f *
+           poly(f, 3.333333117e-1, -2.499999693e-1, 2.000071721e-1, -1.666780713e-1, 1.424900724e-1, -1.242552336e-1,
+                1.168578472e-1, -1.148121206e-1, 6.972518634e-2);
   const V s = f / (f + constant<V>(2)), z = s * s;
-  const V r = z * poly(z, 6.666666666666669695e-1, 3.999999999989923898e-1, 2.857142862609589154e-1,
-                       2.222221111514416150e-1, 1.818289055669560353e-1, 1.533167403016786185e-1,
-                       1.461703754879165015e-1);
+  const V r =
+      z * poly(z, 6.666666666666669695e-1, 3.999999999989923898e-1, 2.857142862609589154e-1, 2.222221111514416150e-1,
+               1.818289055669560353e-1, 1.533167403016786185e-1, 1.461703754879165015e-1);
   return s * (half_square + r);
 }
 template <class V>
@@ -158,8 +147,7 @@ FLAMBEAU_INLINE V log_edges(V x, V result) {  // what the formula cannot say: 0,
   result = select(x == V{}, -infinity<V>(), result);
   return select(x < V{}, constant<V>(__builtin_nan("")), result);
 }
-template <class V>
-FLAMBEAU_INLINE V log(V x) {
+template <class V> FLAMBEAU_INLINE V log(V x) {
   V k;
   const V f = split_log(x, k), half_square = constant<V>(0.5) * f * f;
   const V high = constant<V>(is_float32<V> ? 0.693359375 : 0x1.62e42fee00000p-1);
@@ -167,8 +155,7 @@ FLAMBEAU_INLINE V log(V x) {
   return log_edges(x, k * high + (f - (half_square - (log_tail(f, half_square) + k * low))));
 }
 // log(x) / log(base), the whole part of the exponent kept apart; ln2_high carries few bits so that k * ln2_high is exact
-template <class V>
-FLAMBEAU_INLINE V log_base(V x, double inverse, double step_high, double step_low) {
+template <class V> FLAMBEAU_INLINE V log_base(V x, double inverse, double step_high, double step_low) {
   V k;
   const V f = split_log(x, k), half_square = constant<V>(0.5) * f * f;
   const V whole = f - (half_square - log_tail(f, half_square));
@@ -178,8 +165,7 @@ FLAMBEAU_INLINE F64 log2(F64 x) { return log_base(x, 1.44269504088896340736, 1, 
 FLAMBEAU_INLINE F64 log10(F64 x) {
   return log_base(x, 0.434294481903251827651, 0x1.3441350000000p-2, 0x1.3ef3fde623e25p-31);
 }
-template <class V>
-FLAMBEAU_INLINE V log1p(V x) {
+template <class V> FLAMBEAU_INLINE V log1p(V x) {
   const V u = constant<V>(1) + x;
   V k;
   const V f = split_log(u, k), half_square = constant<V>(0.5) * f * f;
@@ -193,25 +179,25 @@ FLAMBEAU_INLINE V log1p(V x) {
 
 // ---- trigonometry ----------------------------------------------------------------------------------------------------
 
-template <class V>
-FLAMBEAU_INLINE V sin_kernel(V r, V z) {  // |r| <= pi / 4, z = r^2
+template <class V> FLAMBEAU_INLINE V sin_kernel(V r, V z) {  // |r| <= pi / 4, z = r^2
   if constexpr (is_float32<V>) return r + r * z * poly(z, -1.666666454e-1, 8.332724614e-3, -1.958283068e-4);
-  return r + r * z * poly(z, -1.666666666666666436e-1, 8.333333333330699336e-3, -1.984126983638543448e-4,
-                          2.755731591093900156e-6, -2.505109230843131667e-8, 1.591530918305795256e-10);
+  return r + r * z *
+                 poly(z, -1.666666666666666436e-1, 8.333333333330699336e-3, -1.984126983638543448e-4,
+                      2.755731591093900156e-6, -2.505109230843131667e-8, 1.591530918305795256e-10);
 }
-template <class V>
-FLAMBEAU_INLINE V cos_kernel(V z) {
+template <class V> FLAMBEAU_INLINE V cos_kernel(V z) {
   V tail;
-  if constexpr (is_float32<V>) tail = poly(z, 4.166666454e-2, -1.388827933e-3, 2.454287111e-5);
-  else tail = poly(z, 4.166666666666666523e-2, -1.388888888888724138e-3, 2.480158729853225905e-5,
-                   -2.755731715185886455e-7, 2.087612153460845557e-9, -1.138086817144991339e-11);
+  if constexpr (is_float32<V>)
+    tail = poly(z, 4.166666454e-2, -1.388827933e-3, 2.454287111e-5);
+  else
+    tail = poly(z, 4.166666666666666523e-2, -1.388888888888724138e-3, 2.480158729853225905e-5, -2.755731715185886455e-7,
+                2.087612153460845557e-9, -1.138086817144991339e-11);
   const V half = constant<V>(0.5) * z, w = constant<V>(1) - half;
   return w + (((constant<V>(1) - w) - half) + z * z * tail);
 }
 // x = n pi/2 + r, by constants of few bits, whose products with n are exact; good for |x| < kTrigLimit
 template <class V> inline constexpr double kTrigLimit = is_float32<V> ? 8000 : 1e6;
-template <class V>
-FLAMBEAU_INLINE V reduce_trig(V x, Bits<V>& n) {
+template <class V> FLAMBEAU_INLINE V reduce_trig(V x, Bits<V>& n) {
   const V k = nearest(x * constant<V>(2 / kPi), n);
   if constexpr (is_float32<V>)
     return ((x - k * constant<V>(1.5703125)) - k * constant<V>(4.8351287841796875e-4)) -
@@ -222,23 +208,20 @@ FLAMBEAU_INLINE V reduce_trig(V x, Bits<V>& n) {
 // Lane by lane: what one element gives may not depend on its neighbours, some of which are padding.
 template <class V> FLAMBEAU_INLINE auto beyond_trig(V x) { return !(abs(x) < constant<V>(kTrigLimit<V>)); }
 
-template <class V>
-FLAMBEAU_INLINE V sin_shifted(V x, int quarter) {  // sin(x + quarter pi/2)
+template <class V> FLAMBEAU_INLINE V sin_shifted(V x, int quarter) {  // sin(x + quarter pi/2)
   Bits<V> n;
   const V r = reduce_trig(x, n), z = r * r;
   n += quarter;
   const V value = select((n & 1) != 0, cos_kernel(z), sin_kernel(r, z));
   return from_bits<V>(bits(value) ^ ((n & 2) << (sizeof(Element<V>) * 8 - 2)));
 }
-template <class V>
-FLAMBEAU_INLINE V sin(V x) {
+template <class V> FLAMBEAU_INLINE V sin(V x) {
   const V result = select(x == V{}, x, sin_shifted(x, 0));
   if (any(beyond_trig(x))) [[unlikely]]
     return select(beyond_trig(x), each_lane(x, [](auto a) { return std::sin(a); }), result);
   return result;
 }
-template <class V>
-FLAMBEAU_INLINE V cos(V x) {
+template <class V> FLAMBEAU_INLINE V cos(V x) {
   const V result = sin_shifted(x, 1);
   if (any(beyond_trig(x))) [[unlikely]]
     return select(beyond_trig(x), each_lane(x, [](auto a) { return std::cos(a); }), result);
@@ -256,10 +239,12 @@ inline F64 tan(F64 x) {
 
 FLAMBEAU_INLINE F64 atan_kernel(F64 x) {  // |x| <= tan(pi/8)
   const F64 z = x * x;
-  return x * z * poly(z, -3.333333333333332982e-1, 1.999999999999509034e-1, -1.428571428457721727e-1,
-                      1.111111100810787385e-1, -9.090904289128516284e-2, 7.692176510795928043e-2,
-                      -6.664417824186955074e-2, 5.857339676138524728e-2, -5.081236164642542433e-2,
-                      3.911053674347612970e-2, -1.902929080974313630e-2) + x;
+  return x * z *
+             poly(z, -3.333333333333332982e-1, 1.999999999999509034e-1, -1.428571428457721727e-1,
+                  1.111111100810787385e-1, -9.090904289128516284e-2, 7.692176510795928043e-2, -6.664417824186955074e-2,
+                  5.857339676138524728e-2, -5.081236164642542433e-2, 3.911053674347612970e-2,
+                  -1.902929080974313630e-2) +
+         x;
 }
 // atan of y / x for 0 <= y, 0 <= x: the quotient is formed where it is at most 1, and once more about pi/4
 inline F64 atan_quotient(F64 y, F64 x) {
@@ -286,10 +271,9 @@ inline F64 atan2(F64 y, F64 x) {
 }
 
 FLAMBEAU_INLINE F64 asin_tail(F64 z) {  // (asin(x) - x) / x for z = x^2 <= 1/4
-  return z * poly(z, 1.666666666666666783e-1, 7.499999999998424260e-2, 4.464285714637338088e-2,
-                  3.038194413708521430e-2, 2.237217300200559739e-2, 1.735239126590922786e-2,
-                  1.397123530112453915e-2, 1.147895269025738674e-2, 1.032431828874411205e-2,
-                  5.450878187720549948e-3, 1.741935796488485717e-2, -1.488140939281806664e-2,
+  return z * poly(z, 1.666666666666666783e-1, 7.499999999998424260e-2, 4.464285714637338088e-2, 3.038194413708521430e-2,
+                  2.237217300200559739e-2, 1.735239126590922786e-2, 1.397123530112453915e-2, 1.147895269025738674e-2,
+                  1.032431828874411205e-2, 5.450878187720549948e-3, 1.741935796488485717e-2, -1.488140939281806664e-2,
                   2.877844261259304085e-2);
 }
 inline F64 asin(F64 x) {
@@ -310,25 +294,24 @@ inline F64 acos(F64 x) {
 
 // Beyond kSteep e^a overflows though half of it does not; e^(a/2) squared goes further.
 template <class V> inline constexpr double kSteep = is_float32<V> ? 88 : 700;
-template <class V>
-FLAMBEAU_INLINE V half_exp(V a) {
+template <class V> FLAMBEAU_INLINE V half_exp(V a) {
   const V h = exp(a * constant<V>(0.5));
   return h * constant<V>(0.5) * h;
 }
-template <class V>
-FLAMBEAU_INLINE V sinh(V x) {
+template <class V> FLAMBEAU_INLINE V sinh(V x) {
   const V a = abs(x), e = expm1(a), one = constant<V>(1);
   const auto steep = a > constant<V>(kSteep<V>);
   V result = (e + e / (e + one)) * constant<V>(0.5);
-  if (any(steep)) [[unlikely]] result = select(steep, half_exp(a), result);
+  if (any(steep)) [[unlikely]]
+    result = select(steep, half_exp(a), result);
   return copysign(result, x);
 }
-template <class V>
-FLAMBEAU_INLINE V cosh(V x) {
+template <class V> FLAMBEAU_INLINE V cosh(V x) {
   const V a = abs(x), e = exp(a), half = constant<V>(0.5);
   const auto steep = a > constant<V>(kSteep<V>);
   V result = e * half + half / e;
-  if (any(steep)) [[unlikely]] result = select(steep, half_exp(a), result);
+  if (any(steep)) [[unlikely]]
+    result = select(steep, half_exp(a), result);
   return result;
 }
 inline F64 asinh(F64 x) {
@@ -352,45 +335,46 @@ inline F64 atanh(F64 x) {
 FLAMBEAU_INLINE F32 erf(F32 x) {
   const F32 a = clamped(abs(x), 0, 4);
   constexpr double kSlope = 1.62790702872;  // at 0; what float cannot hold of it goes along with the rest
-  const F32 q = a * constant<F32>(kSlope) + a * poly(a, kSlope - float(kSlope), 9.184476251e-1, 1.482770678e-1, -2.763203639e-2, -2.313899681e-4, 2.404998213e-3,
-                         -9.129819557e-4, 1.697177177e-4, -1.335361293e-5);
+  const F32 q = a * constant<F32>(kSlope) + a * poly(a, kSlope - float(kSlope), 9.184476251e-1, 1.482770678e-1,
+                                                     -2.763203639e-2, -2.313899681e-4, 2.404998213e-3, -9.129819557e-4,
+                                                     1.697177177e-4, -1.335361293e-5);
   Bits<F32> n;
   const F32 r = nearest(q, n) - q, whole = power_of_two<F32>(-n);
   return copysign((constant<F32>(1) - whole) - whole * exp2m1_kernel(r), x);
 }
 // erfc(a) for a >= 1: e^(-a^2) times a polynomial in (a - 3.5) / (a + 3.5); exact: a^2 in two parts
-template <bool kExact>
-FLAMBEAU_INLINE F64 erfc_tail(F64 a) {
+template <bool kExact> FLAMBEAU_INLINE F64 erfc_tail(F64 a) {
   a = select(a > 28, constant<F64>(28), a);
   const F64 d = 1 / (a + 3.5), t = (a - 3.5) * d;
-  const F64 scaled = d * poly(t, 1.087055589262260082, -9.377997245671120276e-1, 6.941136466346430522e-1,
-      -4.352560267168850836e-1, 2.257386216474943446e-1, -9.231870663867752056e-2, 2.651861987959697256e-2,
-      -3.177050338968242800e-3, -1.305354664295559025e-3, 7.145316497445130963e-4, -4.206238899973341435e-5,
-      -7.477688034593208880e-5, 1.864837864299213928e-5, 7.243327371723090443e-6, -3.396177372614526490e-6,
-      -7.938750450945306778e-7, 5.597940663904580285e-7, 1.105442020817919044e-7, -9.550732504747780897e-8,
-      -1.372294813158611001e-8, 1.589209193111242519e-8, -1.982152401549253605e-9);
+  const F64 scaled =
+      d * poly(t, 1.087055589262260082, -9.377997245671120276e-1, 6.941136466346430522e-1, -4.352560267168850836e-1,
+               2.257386216474943446e-1, -9.231870663867752056e-2, 2.651861987959697256e-2, -3.177050338968242800e-3,
+               -1.305354664295559025e-3, 7.145316497445130963e-4, -4.206238899973341435e-5, -7.477688034593208880e-5,
+               1.864837864299213928e-5, 7.243327371723090443e-6, -3.396177372614526490e-6, -7.938750450945306778e-7,
+               5.597940663904580285e-7, 1.105442020817919044e-7, -9.550732504747780897e-8, -1.372294813158611001e-8,
+               1.589209193111242519e-8, -1.982152401549253605e-9);
   if constexpr (!kExact) return exp(-a * a) * scaled;
   const F64 high = from_bits<F64>(bits(a) & ~int64_t(0xffffffff));
   return exp(-high * high) * exp(-(a - high) * (a + high)) * scaled;
 }
 FLAMBEAU_INLINE F64 erf_near(F64 x) {
   return x * poly(x * x, 1.128379167095512574, -3.761263890318374806e-1, 1.128379167095487867e-1,
-                  -2.686617064507679325e-2, 5.223977624818014467e-3, -8.548326980833789905e-4,
-                  1.205533111164271092e-4, -1.492559526683118157e-5, 1.646100048412136803e-6,
-                  -1.635031270105469501e-7, 1.465977527404743581e-8, -1.137284885679167367e-9,
-                  5.957176147748911404e-11);
+                  -2.686617064507679325e-2, 5.223977624818014467e-3, -8.548326980833789905e-4, 1.205533111164271092e-4,
+                  -1.492559526683118157e-5, 1.646100048412136803e-6, -1.635031270105469501e-7, 1.465977527404743581e-8,
+                  -1.137284885679167367e-9, 5.957176147748911404e-11);
 }
 inline F64 erf(F64 x) {
   const F64 a = abs(x);
   return select(a < 1, erf_near(x), copysign(1 - erfc_tail<true>(a), x));
 }
-template <bool kExact>
-FLAMBEAU_INLINE F64 erfc_of(F64 x) {
+template <bool kExact> FLAMBEAU_INLINE F64 erfc_of(F64 x) {
   const F64 a = abs(x), tail = erfc_tail<kExact>(a);
   return select(a < 1, 1 - erf_near(x), select(x < 0, 2 - tail, tail));
 }
 inline F64 erfc(F64 x) { return erfc_of<true>(x); }
-inline F32 erfc(F32 x) { return through_double([](F64 a) { return erfc_of<false>(a); }, x); }
+inline F32 erfc(F32 x) {
+  return through_double([](F64 a) { return erfc_of<false>(a); }, x);
+}
 
 // ---- powers ----------------------------------------------------------------------------------------------------------
 
@@ -416,7 +400,8 @@ FLAMBEAU_INLINE F32 pow_general(F32 x, F32 y) {
     s += i * (d - s * (2 + d));  // f / (2 + f), from float's quotient
     F64 t = widened_half(y, half, kHalfLanes) *
             (widened_half(k, half, kHalfLanes) + s * poly(s * s, 2.88539008179011779, 9.61796673273639111e-1,
-                5.77083602289322228e-1, 4.11671465059006946e-1, 3.40756704278823574e-1));
+                                                          5.77083602289322228e-1, 4.11671465059006946e-1,
+                                                          3.40756704278823574e-1));
     t = clamped(t, -151, 129);
     Bits<F64> n;
     whole[half] = nearest(t, n);
@@ -439,8 +424,7 @@ FLAMBEAU_INLINE F32 pow_general(F32 x, F32 y) {
 inline F64 pow_general(F64 x, F64 y) {
   return each_lane(x, y, [](double a, double b) { return std::pow(a, b); });
 }
-template <class V>
-FLAMBEAU_INLINE V pow_float(V x, V y) {
+template <class V> FLAMBEAU_INLINE V pow_float(V x, V y) {
   const auto root = [&] { return select(x == -infinity<V>(), infinity<V>(), sqrt(x) + V{}); };  // -0 gives 0
   const auto first = y[0];
   if (all(y == V{} + first)) {  // a number for all, most of the time
@@ -457,8 +441,10 @@ FLAMBEAU_INLINE V pow_float(V x, V y) {
 
 // ---- float32 by way of float64 ---------------------------------------------------------------------------------------
 
-#define FLAMBEAU_THROUGH_DOUBLE(f) \
-  inline F32 f(F32 x) { return through_double([](F64 a) { return f(a); }, x); }
+#define FLAMBEAU_THROUGH_DOUBLE(f)                        \
+  inline F32 f(F32 x) {                                   \
+    return through_double([](F64 a) { return f(a); }, x); \
+  }
 FLAMBEAU_THROUGH_DOUBLE(log2)
 FLAMBEAU_THROUGH_DOUBLE(log10)
 FLAMBEAU_THROUGH_DOUBLE(tan)
@@ -469,8 +455,10 @@ FLAMBEAU_THROUGH_DOUBLE(asinh)
 FLAMBEAU_THROUGH_DOUBLE(acosh)
 FLAMBEAU_THROUGH_DOUBLE(atanh)
 #undef FLAMBEAU_THROUGH_DOUBLE
-#define FLAMBEAU_THROUGH_DOUBLE(f) \
-  inline F32 f(F32 x, F32 y) { return through_double([](F64 a, F64 b) { return f(a, b); }, x, y); }
+#define FLAMBEAU_THROUGH_DOUBLE(f)                                     \
+  inline F32 f(F32 x, F32 y) {                                         \
+    return through_double([](F64 a, F64 b) { return f(a, b); }, x, y); \
+  }
 FLAMBEAU_THROUGH_DOUBLE(atan2)
 FLAMBEAU_THROUGH_DOUBLE(hypot)
 #undef FLAMBEAU_THROUGH_DOUBLE

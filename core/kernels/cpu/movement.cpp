@@ -71,8 +71,7 @@ struct Padding {
   int64_t column_source(int64_t column) const { return source_of(column - before[2], size[2], mode); }
 };
 
-template <class T>
-void pad_of(T* out, const T* in, int64_t batch, const Padding& p) {
+template <class T> void pad_of(T* out, const T* in, int64_t batch, const Padding& p) {
   int64_t rows = p.rows(), width = p.out[2], first = p.first(), last = p.last();
   parallel_for(batch * rows, at_least_one(kGrain / at_least_one(width * int64_t(sizeof(T)))),
                [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
@@ -95,22 +94,16 @@ void pad(void* out, const void* in, int64_t batch, int ndim, const int64_t* size
   Padding p(ndim, sizes, before, after, mode);
   auto run = [&]<class T>(T* to) { pad_of(to, static_cast<const T*>(in), batch, p); };
   switch (item_size) {
-    case 1:
-      return run(static_cast<uint8_t*>(out));
-    case 2:
-      return run(static_cast<uint16_t*>(out));
-    case 4:
-      return run(static_cast<uint32_t*>(out));
-    case 8:
-      return run(static_cast<uint64_t*>(out));
-    default:
-      return run(static_cast<Item16*>(out));
+    case 1: return run(static_cast<uint8_t*>(out));
+    case 2: return run(static_cast<uint16_t*>(out));
+    case 4: return run(static_cast<uint32_t*>(out));
+    case 8: return run(static_cast<uint64_t*>(out));
+    default: return run(static_cast<Item16*>(out));
   }
 }
 
 // Batches are independent; within one the output rows are added in their order.
-template <class T>
-void pad_backward_of(T* grad_in, const T* grad_out, int64_t batch, const Padding& p) {
+template <class T> void pad_backward_of(T* grad_in, const T* grad_out, int64_t batch, const Padding& p) {
   int64_t rows = p.rows(), width = p.out[2], first = p.first(), last = p.last();
   parallel_for(batch, at_least_one(kGrain / at_least_one(rows * width * int64_t(sizeof(T)))),
                [&](int64_t begin, int64_t end) FLAMBEAU_BODY {

@@ -11,8 +11,7 @@ namespace {
 struct Pair {
   double a, b;
 };
-template <class T, class F>
-FLAMBEAU_INLINE Pair sum_pairs(int64_t n, F&& f) {
+template <class T, class F> FLAMBEAU_INLINE Pair sum_pairs(int64_t n, F&& f) {
   constexpr int L = kSpan<T>;
   constexpr int64_t block = 256 * L;
   Pair total = {0, 0};
@@ -31,12 +30,10 @@ FLAMBEAU_INLINE Pair sum_pairs(int64_t n, F&& f) {
   }
   return total;
 }
-template <class T>
-double sum_of(const T* x, int64_t n) {
+template <class T> double sum_of(const T* x, int64_t n) {
   return sum_pairs<T>(n, [&](int64_t i, auto span, Vec<T>& a, Vec<T>&) FLAMBEAU_LAMBDA { a += span.load(x + i); }).a;
 }
-template <class T>
-double squares_around(const T* x, int64_t n, T center) {
+template <class T> double squares_around(const T* x, int64_t n, T center) {
   Vec<T> c = splat(center);
   return sum_pairs<T>(n,
                       [&](int64_t i, auto span, Vec<T>& a, Vec<T>&) FLAMBEAU_LAMBDA {
@@ -46,8 +43,7 @@ double squares_around(const T* x, int64_t n, T center) {
       .a;
 }
 // Sums of g and of g * (x - center).
-template <class T>
-Pair gradient_sums(const T* g, const T* x, int64_t n, T center) {
+template <class T> Pair gradient_sums(const T* g, const T* x, int64_t n, T center) {
   Vec<T> c = splat(center);
   return sum_pairs<T>(n, [&](int64_t i, auto span, Vec<T>& a, Vec<T>& b) FLAMBEAU_LAMBDA {
     Vec<T> v = span.load(g + i);
@@ -57,8 +53,7 @@ Pair gradient_sums(const T* g, const T* x, int64_t n, T center) {
 }
 
 // y = (x - center) * factor + shift
-template <class T>
-void affine(const T* x, T* y, int64_t n, T center, T factor, T shift) {
+template <class T> void affine(const T* x, T* y, int64_t n, T center, T factor, T shift) {
   Vec<T> c = splat(center), f = splat(factor), s = splat(shift);
   each_vector<T>(0, n,
                  [&](int64_t i, auto span) FLAMBEAU_LAMBDA { span.store(y + i, (span.load(x + i) - c) * f + s); });
@@ -72,14 +67,10 @@ void affine_gradient(const T* g, const T* x, T* dx, int64_t n, T center, T facto
   });
 }
 
-template <class T>
-T element(const void* p, int64_t i, T otherwise) {
+template <class T> T element(const void* p, int64_t i, T otherwise) {
   return p ? static_cast<const T*>(p)[i] : otherwise;
 }
-template <class T>
-T reciprocal_deviation(double variance, double eps) {
-  return T(1 / __builtin_sqrt(variance + eps));
-}
+template <class T> T reciprocal_deviation(double variance, double eps) { return T(1 / __builtin_sqrt(variance + eps)); }
 
 // ---- rows: layer norm and RMS norm ----------------------------------------------------------------------------------
 
@@ -283,8 +274,7 @@ Cut cut_batch(const ChannelShape& s) {
 }
 
 // Calls f(channel, piece, first image, last image) for all of them in parallel.
-template <class F>
-void each_piece(const ChannelShape& s, Cut cut, F&& f) {
+template <class F> void each_piece(const ChannelShape& s, Cut cut, F&& f) {
   int64_t cost = smaller_of(cut.images, s.batch) * s.inner / 2;
   parallel_for(s.channels * cut.pieces, grain_for(cost), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
@@ -297,8 +287,7 @@ void each_piece(const ChannelShape& s, Cut cut, F&& f) {
 bool narrow(const ChannelShape& s, int lanes) { return s.inner < lanes && s.inner * s.channels >= 2; }
 
 // Sums over the batch for every column of [batch, columns]: f(offset, column, span, a, b). Rows are cut into pieces.
-template <class T, class F>
-void column_sums(int64_t batch, int64_t columns, Pair* out, F&& f) {
+template <class T, class F> void column_sums(int64_t batch, int64_t columns, Pair* out, F&& f) {
   constexpr int64_t kRows = 256, kWide = 4 * kSpan<T>;
   int64_t pieces = ceil_div(batch, kRows), tiles = ceil_div(columns, kWide);
   size_t bytes = pieces * columns * sizeof(Pair);
@@ -328,8 +317,7 @@ void column_sums(int64_t batch, int64_t columns, Pair* out, F&& f) {
 }
 
 // Elementwise over [batch, columns] with per-column vectors: f(offset, column, span).
-template <class T, class F>
-void each_row(int64_t batch, int64_t columns, F&& f) {
+template <class T, class F> void each_row(int64_t batch, int64_t columns, F&& f) {
   parallel_for(batch, grain_for(columns / 2), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r)
       each_vector<T>(0, columns, [&](int64_t k, auto span) FLAMBEAU_LAMBDA { f(r * columns + k, k, span); });
@@ -337,8 +325,7 @@ void each_row(int64_t batch, int64_t columns, F&& f) {
 }
 
 // Scratch of several rows of n elements.
-template <class T>
-struct Scratch {
+template <class T> struct Scratch {
   Scratch(int64_t count, int64_t n) : bytes(count * n * sizeof(T)), data(static_cast<T*>(allocate(bytes))), n(n) {}
   ~Scratch() { deallocate(data, bytes); }
   T* row(int64_t i) const { return data + i * n; }
@@ -358,8 +345,7 @@ void fold(const Pair* columns, Pair* channels, const ChannelShape& s) {
     channels[c] = sum;
   }
 }
-template <class T>
-void spread(const T* channels, T* columns, const ChannelShape& s) {
+template <class T> void spread(const T* channels, T* columns, const ChannelShape& s) {
   for (int64_t c = 0; c < s.channels; ++c)
     for (int64_t i = 0; i < s.inner; ++i) columns[c * s.inner + i] = channels[c];
 }

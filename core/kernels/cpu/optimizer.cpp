@@ -49,14 +49,10 @@ FLAMBEAU_INLINE void each_segment(const Parameter* list, int64_t count, int64_t 
 }
 
 // The lanes of one position: rules change value and states in place.
-template <class T>
-struct Position {
-  Vec<T> value, grad, a, b, c;
-};
+template <class T> struct Position { Vec<T> value, grad, a, b, c; };
 
 // rule(lanes, which states there are): a rule of optimizers below.
-template <class T, class Rule>
-void update(const Parameter& p, int64_t begin, int64_t end, const Rule& rule) {
+template <class T, class Rule> void update(const Parameter& p, int64_t begin, int64_t end, const Rule& rule) {
   auto value = static_cast<T*>(p.value);
   auto grad = static_cast<const T*>(p.grad);
   auto a = static_cast<T*>(p.state[0]), b = static_cast<T*>(p.state[1]), c = static_cast<T*>(p.state[2]);
@@ -74,8 +70,7 @@ void update(const Parameter& p, int64_t begin, int64_t end, const Rule& rule) {
 }
 
 // Rule::begin(parameter) sets what depends on the step; it is called once per tensor and piece.
-template <class T, class Rule, class Options>
-void run(Parameter* list, int64_t count, const Options& options) {
+template <class T, class Rule, class Options> void run(Parameter* list, int64_t count, const Options& options) {
   each_segment(list, count, total_room(list, count), [&] {
     return [list, rule = Rule(options)](int64_t, int64_t i, int64_t begin, int64_t end) mutable {
       rule.begin(list[i]);
@@ -85,12 +80,10 @@ void run(Parameter* list, int64_t count, const Options& options) {
 }
 
 // Gradient with sign and coupled weight decay.
-template <class T>
-struct Decay {
+template <class T> struct Decay {
   T weight;
   bool maximize;
-  template <class Options>
-  explicit Decay(const Options& o) : weight(T(o.weight_decay)), maximize(o.maximize) {}
+  template <class Options> explicit Decay(const Options& o) : weight(T(o.weight_decay)), maximize(o.maximize) {}
   FLAMBEAU_INLINE Vec<T> operator()(const Position<T>& x, bool decoupled = false) const {
     Vec<T> g = maximize ? -x.grad : x.grad;
     return weight != 0 && !decoupled ? g + x.value * weight : g;
@@ -109,8 +102,7 @@ struct Corrections {
   }
 };
 
-template <class T>
-struct Sgd {
+template <class T> struct Sgd {
   explicit Sgd(const SgdOptions& o)
       : options(o), decay(o), lr(T(o.lr)), momentum(T(o.momentum)), fresh(T(1 - o.dampening)) {}
   void begin(const Parameter& p) { buffered = p.state[0] != nullptr, first = p.step == 1; }
@@ -128,8 +120,7 @@ struct Sgd {
   bool buffered = false, first = false;
 };
 
-template <class T>
-struct Adam {
+template <class T> struct Adam {
   explicit Adam(const AdamOptions& o)
       : options(o),
         decay(o),
@@ -157,8 +148,7 @@ struct Adam {
   T keep1, beta2, keep2, eps, shrink, rate = 0, scale = 0;
 };
 
-template <class T>
-struct Rmsprop {
+template <class T> struct Rmsprop {
   explicit Rmsprop(const RmspropOptions& o)
       : options(o),
         decay(o),
@@ -185,8 +175,7 @@ struct Rmsprop {
   T lr, alpha, keep, eps, momentum;
 };
 
-template <class T>
-struct Adagrad {
+template <class T> struct Adagrad {
   explicit Adagrad(const AdagradOptions& o) : options(o), decay(o), eps(T(o.eps)) {}
   void begin(const Parameter& p) { rate = T(options.lr / (1 + double(p.step - 1) * options.lr_decay)); }
   FLAMBEAU_INLINE void operator()(Position<T>& x) const {
@@ -199,8 +188,7 @@ struct Adagrad {
   T eps, rate = 0;
 };
 
-template <class T>
-struct Adadelta {
+template <class T> struct Adadelta {
   explicit Adadelta(const AdadeltaOptions& o)
       : decay(o), lr(T(o.lr)), rho(T(o.rho)), keep(T(1 - o.rho)), eps(T(o.eps)) {}
   void begin(const Parameter&) {}
@@ -215,8 +203,7 @@ struct Adadelta {
   T lr, rho, keep, eps;
 };
 
-template <class T>
-struct Adamax {
+template <class T> struct Adamax {
   explicit Adamax(const AdamaxOptions& o)
       : options(o), decay(o), keep1(T(1 - o.beta1)), beta2(T(o.beta2)), eps(T(o.eps)) {}
   void begin(const Parameter& p) {
@@ -239,8 +226,7 @@ double nadam_momentum(const NadamOptions& o, int64_t step) {
   return o.beta1 * (1 - 0.5 * __builtin_pow(0.96, double(step) * o.momentum_decay));
 }
 
-template <class T>
-struct Nadam {
+template <class T> struct Nadam {
   explicit Nadam(const NadamOptions& o)
       : options(o),
         decay(o),
@@ -269,8 +255,7 @@ struct Nadam {
   T keep1, beta2, keep2, eps, shrink, grad_rate = 0, moment_rate = 0, scale = 0;
 };
 
-template <class T>
-struct Radam {
+template <class T> struct Radam {
   explicit Radam(const RadamOptions& o)
       : options(o),
         decay(o),
@@ -304,45 +289,32 @@ struct Radam {
   bool adaptive = false;
 };
 
-template <class T>
-void sgd(Parameter* list, int64_t count, const SgdOptions& o) {
-  run<T, Sgd<T>>(list, count, o);
-}
-template <class T>
-void adam(Parameter* list, int64_t count, const AdamOptions& o) {
-  run<T, Adam<T>>(list, count, o);
-}
-template <class T>
-void rmsprop(Parameter* list, int64_t count, const RmspropOptions& o) {
+template <class T> void sgd(Parameter* list, int64_t count, const SgdOptions& o) { run<T, Sgd<T>>(list, count, o); }
+template <class T> void adam(Parameter* list, int64_t count, const AdamOptions& o) { run<T, Adam<T>>(list, count, o); }
+template <class T> void rmsprop(Parameter* list, int64_t count, const RmspropOptions& o) {
   run<T, Rmsprop<T>>(list, count, o);
 }
-template <class T>
-void adagrad(Parameter* list, int64_t count, const AdagradOptions& o) {
+template <class T> void adagrad(Parameter* list, int64_t count, const AdagradOptions& o) {
   run<T, Adagrad<T>>(list, count, o);
 }
-template <class T>
-void adadelta(Parameter* list, int64_t count, const AdadeltaOptions& o) {
+template <class T> void adadelta(Parameter* list, int64_t count, const AdadeltaOptions& o) {
   run<T, Adadelta<T>>(list, count, o);
 }
-template <class T>
-void adamax(Parameter* list, int64_t count, const AdamaxOptions& o) {
+template <class T> void adamax(Parameter* list, int64_t count, const AdamaxOptions& o) {
   run<T, Adamax<T>>(list, count, o);
 }
-template <class T>
-void nadam(Parameter* list, int64_t count, const NadamOptions& o) {
+template <class T> void nadam(Parameter* list, int64_t count, const NadamOptions& o) {
   for (int64_t i = 0; i < count; ++i) {
     const double factor = nadam_momentum(o, list[i].step);
     list[i].extra = list[i].extra_single ? double(float(list[i].extra) * float(factor)) : list[i].extra * factor;
   }
   run<T, Nadam<T>>(list, count, o);
 }
-template <class T>
-void radam(Parameter* list, int64_t count, const RadamOptions& o) {
+template <class T> void radam(Parameter* list, int64_t count, const RadamOptions& o) {
   run<T, Radam<T>>(list, count, o);
 }
 
-template <class T>
-double squares(const T* x, int64_t begin, int64_t end) {
+template <class T> double squares(const T* x, int64_t begin, int64_t end) {
   constexpr int L = kSpan<T>;
   double total = 0;
   for (int64_t start = begin; start < end; start += 1024 * L) {
@@ -364,8 +336,7 @@ double squares(const T* x, int64_t begin, int64_t end) {
   return total;
 }
 
-template <class T>
-double sum_of_squares(const Parameter* list, int64_t count) {
+template <class T> double sum_of_squares(const Parameter* list, int64_t count) {
   int64_t total = total_room(list, count), pieces = larger_of(1, ceil_div(total, kPiece));
   double single = 0, *partial = pieces > 1 ? static_cast<double*>(allocate(pieces * sizeof(double))) : &single, sum = 0;
   for (int64_t i = 0; i < pieces; ++i) partial[i] = 0;
@@ -379,8 +350,7 @@ double sum_of_squares(const Parameter* list, int64_t count) {
   return sum;
 }
 
-template <class T>
-void scale_gradients(const Parameter* list, int64_t count, double factor) {
+template <class T> void scale_gradients(const Parameter* list, int64_t count, double factor) {
   each_segment(list, count, total_room(list, count), [=] {
     return [=](int64_t, int64_t i, int64_t begin, int64_t end) {
       T* g = static_cast<T*>(const_cast<void*>(list[i].grad));

@@ -10,8 +10,8 @@ struct Parameter {  // one contiguous tensor with its gradient and optimizer sta
   const void* grad;
   void* state[3] = {nullptr, nullptr, nullptr};
   int64_t size;
-  int64_t step = 1;  // number of this step, from 1
-  double extra = 1;  // NAdam: the product of momentum factors before this step; the step multiplies its own in
+  int64_t step = 1;           // number of this step, from 1
+  double extra = 1;           // NAdam: the product of momentum factors before this step; the step multiplies its own in
   bool extra_single = false;  // it is kept as a float32, and rounds as one
 };
 

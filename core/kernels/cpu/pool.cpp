@@ -21,8 +21,7 @@ FLAMBEAU_INLINE Taps taps_of(const PoolShape& s, int axis, int64_t at) {
 }
 
 // f(plane, output row, depth taps, height taps) for all output rows, planes in parallel; make() gives f for each piece.
-template <class Make>
-void each_output_row(const PoolShape& s, int64_t cost, Make&& make) {
+template <class Make> void each_output_row(const PoolShape& s, int64_t cost, Make&& make) {
   parallel_for(s.planes, grain_for(cost), [&](int64_t begin, int64_t end) {
     auto f = make();
     for (int64_t p = begin; p < end; ++p)
@@ -36,8 +35,7 @@ int64_t plane_cost(const PoolShape& s) {
 }
 
 // One row with `padding` elements before it and room for whole windows and a vector after it.
-template <class T>
-struct PaddedRow {
+template <class T> struct PaddedRow {
   static constexpr int64_t kSlack = kVectorBytes / sizeof(T);
   PaddedRow(const PoolShape& s, T fill)
       : length(larger_of((s.out[2] - 1 + 2 * kSlack) * s.stride[2] + (s.kernel[2] - 1) * s.dilation[2] + 1,
@@ -53,8 +51,7 @@ struct PaddedRow {
 };
 
 // Lanes p[0], p[stride], p[2 * stride], ...: reads up to kSpan * stride elements.
-template <class T, class V>
-FLAMBEAU_INLINE V load_strided(const T* p, int64_t stride) {
+template <class T, class V> FLAMBEAU_INLINE V load_strided(const T* p, int64_t stride) {
   V a;
   __builtin_memcpy(&a, p, sizeof a);
   if (stride == 1) return a;
@@ -74,11 +71,9 @@ FLAMBEAU_INLINE V load_strided(const T* p, int64_t stride) {
 
 // The positions travel in integer lanes as wide as the elements; on equal values the smaller position wins, which is
 // the first in reading order, and padding (the largest position) never does.
-template <class T>
-using Position = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+template <class T> using Position = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
 
-template <bool with_indices, class T>
-void max_rows(const T* x, T* y, int64_t* indices, const PoolShape& s) {
+template <bool with_indices, class T> void max_rows(const T* x, T* y, int64_t* indices, const PoolShape& s) {
   using I = Position<T>;
   constexpr int L = kSpan<T>;
   typedef int64_t Wide __attribute__((vector_size(8 * L)));
@@ -131,8 +126,7 @@ void max_rows(const T* x, T* y, int64_t* indices, const PoolShape& s) {
   });
 }
 
-template <class T>
-void max_pool(const void* x, void* y, int64_t* indices, const PoolShape& s) {
+template <class T> void max_pool(const void* x, void* y, int64_t* indices, const PoolShape& s) {
   if (indices)
     max_rows<true>(static_cast<const T*>(x), static_cast<T*>(y), indices, s);
   else
@@ -191,8 +185,7 @@ int64_t counted(const PoolShape& s, int axis, int64_t at, bool count_include_pad
 }
 
 // One over the divisors along the width, and the divisor of depth and height.
-template <class T>
-struct Divisors {
+template <class T> struct Divisors {
   Divisors(const PoolShape& s, bool include_pad, int64_t divisor)
       : shape(s), include(include_pad), fixed(divisor), bytes((s.out[2] + kSpan<T>)*sizeof(T)) {
     width = static_cast<T*>(allocate(bytes));
@@ -237,8 +230,7 @@ void avg_pool(const void* xv, void* yv, const PoolShape& s, bool count_include_p
 }
 
 // to[i] += from[i]
-template <class T>
-FLAMBEAU_INLINE void add_row(T* to, const T* from, int64_t n) {
+template <class T> FLAMBEAU_INLINE void add_row(T* to, const T* from, int64_t n) {
   each_vector<T>(
       0, n, [&](int64_t i, auto span) FLAMBEAU_LAMBDA { span.store(to + i, span.load(to + i) + span.load(from + i)); });
 }
@@ -288,8 +280,7 @@ FLAMBEAU_INLINE Window window_of(const PoolShape& s, int axis, int64_t at) {
 }
 
 // f(plane, position in the flat output plane, three windows)
-template <class F>
-FLAMBEAU_INLINE void each_window(const PoolShape& s, F&& f) {
+template <class F> FLAMBEAU_INLINE void each_window(const PoolShape& s, F&& f) {
   parallel_for(s.planes, grain_for(volume(s.in) + 4 * volume(s.out)), [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p)
       for (int64_t d = 0, at = 0; d < s.out[0]; ++d)
@@ -299,8 +290,7 @@ FLAMBEAU_INLINE void each_window(const PoolShape& s, F&& f) {
   });
 }
 
-template <class T>
-T sum_row(const T* x, int64_t n) {
+template <class T> T sum_row(const T* x, int64_t n) {
   constexpr int L = kSpan<T>;
   Vec<T> a = {}, b = {}, c = {}, d = {};
   int64_t i = 0;
@@ -314,8 +304,7 @@ T sum_row(const T* x, int64_t n) {
   return sum_lanes<T>((a + b) + (c + d));
 }
 
-template <class T>
-void adaptive_avg_pool(const void* xv, void* yv, const PoolShape& s) {
+template <class T> void adaptive_avg_pool(const void* xv, void* yv, const PoolShape& s) {
   auto x = static_cast<const T*>(xv);
   auto y = static_cast<T*>(yv);
   int64_t size = volume(s.in), count = volume(s.out);
@@ -340,8 +329,7 @@ void adaptive_avg_pool(const void* xv, void* yv, const PoolShape& s) {
   });
 }
 
-template <class T>
-void adaptive_avg_pool_backward(const void* grad, void* dxv, const PoolShape& s) {
+template <class T> void adaptive_avg_pool_backward(const void* grad, void* dxv, const PoolShape& s) {
   auto g = static_cast<const T*>(grad);
   auto dx = static_cast<T*>(dxv);
   int64_t size = volume(s.in), count = volume(s.out);
@@ -365,8 +353,7 @@ void adaptive_avg_pool_backward(const void* grad, void* dxv, const PoolShape& s)
   });
 }
 
-template <class T>
-void adaptive_max_pool(const void* xv, void* yv, int64_t* indices, const PoolShape& s) {
+template <class T> void adaptive_max_pool(const void* xv, void* yv, int64_t* indices, const PoolShape& s) {
   auto x = static_cast<const T*>(xv);
   auto y = static_cast<T*>(yv);
   int64_t size = volume(s.in), count = volume(s.out);

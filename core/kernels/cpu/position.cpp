@@ -7,14 +7,14 @@
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
 
-template <class V>
-FLAMBEAU_INLINE auto found(V x, V value) {
-  if constexpr (is_float_lane<V>) return (x == value) | (x != x);  // where there is a nan, the value is nan
-  else return x == value;
+template <class V> FLAMBEAU_INLINE auto found(V x, V value) {
+  if constexpr (is_float_lane<V>)
+    return (x == value) | (x != x);  // where there is a nan, the value is nan
+  else
+    return x == value;
 }
 
-template <class T>
-int64_t position_along(const T* x, int64_t n, T value) {
+template <class T> int64_t position_along(const T* x, int64_t n, T value) {
   using V = Lanes<T>;
   T lanes[kLanes<V>];
   for (T& each : lanes) each = value;
@@ -22,7 +22,8 @@ int64_t position_along(const T* x, int64_t n, T value) {
   int64_t i = 0;
   for (; i + kLanes<V> <= n; i += kLanes<V>)
     if (any(found(load<V>(x + i), wanted))) break;
-  for (; i < n - 1 && !found(x[i], value); ++i) {}
+  for (; i < n - 1 && !found(x[i], value); ++i) {
+  }
   return i;
 }
 
@@ -64,6 +65,7 @@ void find(int64_t* indices, const char* value_bytes, const char* in, int64_t out
 }  // namespace
 
 const PositionKernels kPositionKernels = {{find<bool>, find<uint8_t>, find<int8_t>, find<int16_t>, find<int32_t>,
-                                           find<int64_t>, nullptr, nullptr, find<float>, find<double>, nullptr, nullptr}};
+                                           find<int64_t>, nullptr, nullptr, find<float>, find<double>, nullptr,
+                                           nullptr}};
 
 }  // namespace flambeau::kernels::FLAMBEAU_ISA

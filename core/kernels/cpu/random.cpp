@@ -9,26 +9,18 @@ namespace {
 
 #define INLINE inline __attribute__((always_inline))
 
-template <class T, int N>
-struct VectorOf {
-  typedef T type __attribute__((vector_size(N * sizeof(T))));
-};
-template <class T, int N>
-using Vec = typename VectorOf<T, N>::type;
+template <class T, int N> struct VectorOf { typedef T type __attribute__((vector_size(N * sizeof(T)))); };
+template <class T, int N> using Vec = typename VectorOf<T, N>::type;
 using F = Vec<float, 16>;
 using I = Vec<int32_t, 16>;
 using U = Vec<uint32_t, 16>;
 
-template <class V>
-INLINE V load(const void* p) {
+template <class V> INLINE V load(const void* p) {
   V v;
   std::memcpy(&v, p, sizeof v);
   return v;
 }
-template <class V>
-INLINE void store(void* p, V v) {
-  std::memcpy(p, &v, sizeof v);
-}
+template <class V> INLINE void store(void* p, V v) { std::memcpy(p, &v, sizeof v); }
 
 // ---- mt19937 -----------------------------------------------------------------------------------------------------
 constexpr int kWords = 624, kShift = 397;
@@ -57,8 +49,7 @@ void refill(uint32_t* state) {
   state[kWords - 1] = state[kShift - 1] ^ twist(state[kWords - 1], state[0]);
 }
 
-template <class V>
-INLINE V tempered(V y) {
+template <class V> INLINE V tempered(V y) {
   y ^= y >> 11;
   y ^= (y << 7) & 0x9d2c5680u;
   y ^= (y << 15) & 0xefc60000u;
@@ -113,8 +104,7 @@ void bernoulli(const uint32_t* words, uint8_t* out, int64_t n, uint64_t threshol
   for (; i < n; i++) out[i] = bits53(words + 2 * i) < threshold;
 }
 
-template <class T, class Signed>
-INLINE void spread_as(const uint8_t* mask, T* out, int64_t n, const void* one) {
+template <class T, class Signed> INLINE void spread_as(const uint8_t* mask, T* out, int64_t n, const void* one) {
   T value;
   std::memcpy(&value, one, sizeof value);
   int64_t i = 0;

@@ -13,43 +13,43 @@ namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
 
 // What a formula gives, as the lane type of the state (real constants in complex states; bool sums).
-template <class V, class X>
-FLAMBEAU_INLINE V lane(X x) {
-  if constexpr (std::is_same_v<V, X>) return x;
-  else if constexpr (is_complex_lane<V>) return V{x, 0};
-  else return V(x);
+template <class V, class X> FLAMBEAU_INLINE V lane(X x) {
+  if constexpr (std::is_same_v<V, X>)
+    return x;
+  else if constexpr (is_complex_lane<V>)
+    return V{x, 0};
+  else
+    return V(x);
 }
 
 // kLanes<V> elements of type T, converted to the type that states are made of.
-template <class V, class T>
-FLAMBEAU_INLINE V load_as(const T* p) {
-  if constexpr (std::is_same_v<Element<V>, T>) return load<V>(p);
-  else if constexpr (!is_vector<V>) return V(*p);
+template <class V, class T> FLAMBEAU_INLINE V load_as(const T* p) {
+  if constexpr (std::is_same_v<Element<V>, T>)
+    return load<V>(p);
+  else if constexpr (!is_vector<V>)
+    return V(*p);
   else {
     using Bytes = std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>;
     return __builtin_convertvector(load<Raw<Bytes, kLanes<V> * sizeof(T)>>(p), V);
   }
 }
 // The same where only `count` elements may be read; the other lanes are zero.
-template <class V, class T>
-FLAMBEAU_INLINE V load_some(const T* p, int64_t count) {
+template <class V, class T> FLAMBEAU_INLINE V load_some(const T* p, int64_t count) {
   T buffer[kLanes<V>] = {};
   __builtin_memcpy(buffer, p, count * sizeof(T));
   return load_as<V>(buffer);
 }
 
-template <class Op, class T, class A>
-struct Reducer {
+template <class Op, class T, class A> struct Reducer {
   using V = LaneOrElement<A>;
   using Vectors = typename Op::template State<V>;
   using Scalar = typename Op::template State<A>;
   static constexpr int kL = kLanes<V>, kUnroll = 4, kSteps = 64;  // vectors side by side, and the length of a block
-  static constexpr int64_t kPiece = 1 << 16;                       // elements of a long row that one task folds
-  static constexpr int64_t kFew = 8;                               // elements that are not worth a vector
+  static constexpr int64_t kPiece = 1 << 16;                      // elements of a long row that one task folds
+  static constexpr int64_t kFew = 8;                              // elements that are not worth a vector
 
   // States of consecutive blocks, merged in pairs of equal age like the carries of a counter.
-  template <class S, class W>
-  struct Tree {
+  template <class S, class W> struct Tree {
     S level[48];
     uint64_t count = 0;
     FLAMBEAU_INLINE void push(S s) {
@@ -68,14 +68,14 @@ struct Reducer {
     }
   };
 
-  template <int kBy, int... kI>
-  static FLAMBEAU_INLINE V rotated(V x, std::integer_sequence<int, kI...>) {
-    if constexpr (std::is_same_v<V, BoolLanes>) return {__builtin_shufflevector(x.bytes, x.bytes, ((kI + kBy) % kL)...)};
-    else return __builtin_shufflevector(x, x, ((kI + kBy) % kL)...);
+  template <int kBy, int... kI> static FLAMBEAU_INLINE V rotated(V x, std::integer_sequence<int, kI...>) {
+    if constexpr (std::is_same_v<V, BoolLanes>)
+      return {__builtin_shufflevector(x.bytes, x.bytes, ((kI + kBy) % kL)...)};
+    else
+      return __builtin_shufflevector(x, x, ((kI + kBy) % kL)...);
   }
   // Lane 0 takes in the others: half of them, a quarter of them, ...
-  template <int kBy>
-  static FLAMBEAU_INLINE Vectors folded(Vectors s) {
+  template <int kBy> static FLAMBEAU_INLINE Vectors folded(Vectors s) {
     if constexpr (kBy == 0) {
       return s;
     } else {
@@ -91,11 +91,13 @@ struct Reducer {
     state = folded<kL / 2>(state);
     Scalar result;
     for (int k = 0; k < Op::kStates; ++k)
-      __builtin_memcpy(reinterpret_cast<char*>(&result) + k * sizeof(A), reinterpret_cast<char*>(&state) + k * sizeof(V), sizeof(A));
+      __builtin_memcpy(reinterpret_cast<char*>(&result) + k * sizeof(A),
+                       reinterpret_cast<char*>(&state) + k * sizeof(V), sizeof(A));
     return result;
   }
   // One more step in the first `count` lanes.
-  static FLAMBEAU_INLINE Vectors step_some(const Vectors& s, const T* x, int64_t count, const T* end, const double* params) {
+  static FLAMBEAU_INLINE Vectors step_some(const Vectors& s, const T* x, int64_t count, const T* end,
+                                           const double* params) {
     const Vectors next = Op::template step<V>(s, end - x >= kL ? load_as<V>(x) : load_some<V>(x, count), params);
     if constexpr (kL == 1) {
       return next;
@@ -196,8 +198,10 @@ struct Reducer {
         for (int u = 0; u < kWide; ++u) {
           const T* p = x + u * kL;
           V value;
-          if constexpr (kWhole) value = load_as<V>(p);
-          else value = end - p >= kL ? load_as<V>(p) : load_some<V>(p, end - p);
+          if constexpr (kWhole)
+            value = load_as<V>(p);
+          else
+            value = end - p >= kL ? load_as<V>(p) : load_some<V>(p, end - p);
           s.v[u] = Op::template step<V>(s.v[u], value, params);
         }
       for (int u = 0; u < kWide; ++u) trees.tree[u].push(s.v[u]);
@@ -240,12 +244,16 @@ struct Reducer {
         } else {
           for (int u = 0; u < kUnroll; ++u) {
             const int64_t left = inner - column - u * kL;
-            if (left > 0) down<1, false>(s + u, x + u * kL, rows, inner, end, params);
-            else s[u] = Op::template init<V>();
+            if (left > 0)
+              down<1, false>(s + u, x + u * kL, rows, inner, end, params);
+            else
+              s[u] = Op::template init<V>();
           }
         }
-        if (partial) __builtin_memcpy(static_cast<void*>(partial + task * kUnroll), s, sizeof s);
-        else put(s, row, column);
+        if (partial)
+          __builtin_memcpy(static_cast<void*>(partial + task * kUnroll), s, sizeof s);
+        else
+          put(s, row, column);
       }
     });
     if (!partial) return;
@@ -266,8 +274,10 @@ template <class Op, class T, class A>
 void reduce(char* out, const char* in, int64_t outer, int64_t reduced, int64_t inner, const double* params) {
   A* result = reinterpret_cast<A*>(out);
   const T* x = reinterpret_cast<const T*>(in);
-  if (inner == 1) Reducer<Op, T, A>::rows(result, x, outer, reduced, params);
-  else Reducer<Op, T, A>::columns(result, x, outer, reduced, inner, params);
+  if (inner == 1)
+    Reducer<Op, T, A>::rows(result, x, outer, reduced, params);
+  else
+    Reducer<Op, T, A>::columns(result, x, outer, reduced, inner, params);
 }
 // Complex numbers in a linear reduction: twice as many real columns.
 template <class Op, class T>

@@ -7,14 +7,10 @@ namespace {
 
 constexpr int64_t kStep = 5000;  // nanoseconds: the threads are awake from the product before, and wait for this
 
-template <class T>
-const T* at(const void* p, int64_t offset) {
+template <class T> const T* at(const void* p, int64_t offset) {
   return p ? static_cast<const T*>(p) + offset : nullptr;
 }
-template <class T>
-T* at(void* p, int64_t offset) {
-  return p ? static_cast<T*>(p) + offset : nullptr;
-}
+template <class T> T* at(void* p, int64_t offset) { return p ? static_cast<T*>(p) + offset : nullptr; }
 
 template <class T>
 void lstm_cell(const void* input_gates, const void* hidden_gates, const void* bias, const void* c_prev, void* h_out,

@@ -17,30 +17,18 @@ constexpr int64_t kColumns = 128;     // accumulators of a block
 int64_t at_least_one(int64_t x) { return x < 1 ? 1 : x; }
 
 // An operation: the accumulator of T, its start, and how an element joins it. float32 accumulates in float64.
-template <class T>
-struct Accumulator {
-  using type = T;
-};
-template <>
-struct Accumulator<float> {
-  using type = double;
-};
-template <>
-struct Accumulator<Complex64> {
-  using type = Complex128;
-};
-template <class T>
-using Acc = typename Accumulator<T>::type;
+template <class T> struct Accumulator { using type = T; };
+template <> struct Accumulator<float> { using type = double; };
+template <> struct Accumulator<Complex64> { using type = Complex128; };
+template <class T> using Acc = typename Accumulator<T>::type;
 
-template <class T>
-FLAMBEAU_INLINE Acc<T> widen(T x) {
+template <class T> FLAMBEAU_INLINE Acc<T> widen(T x) {
   if constexpr (std::is_same_v<T, Complex64>)
     return {x.re, x.im};
   else
     return Acc<T>(x);
 }
-template <class T>
-FLAMBEAU_INLINE T narrowed(Acc<T> x) {
+template <class T> FLAMBEAU_INLINE T narrowed(Acc<T> x) {
   if constexpr (std::is_same_v<T, Complex64>)
     return {float(x.re), float(x.im)};
   else
@@ -49,49 +37,38 @@ FLAMBEAU_INLINE T narrowed(Acc<T> x) {
 
 struct Sum {
   static constexpr bool kAssociative = true;  // in the sense that long rows may be cut
-  template <class A>
-  static FLAMBEAU_INLINE A start() {
-    return A{};
-  }
-  template <class A>
-  static FLAMBEAU_INLINE A join(A a, A b) {
+  template <class A> static FLAMBEAU_INLINE A start() { return A{}; }
+  template <class A> static FLAMBEAU_INLINE A join(A a, A b) {
     if constexpr (std::is_same_v<A, int64_t>)
       return int64_t(uint64_t(a) + uint64_t(b));
     else
       return a + b;
   }
-  template <class R>
-  static FLAMBEAU_INLINE Complex<R> join(Complex<R> a, Complex<R> b) {
+  template <class R> static FLAMBEAU_INLINE Complex<R> join(Complex<R> a, Complex<R> b) {
     return {a.re + b.re, a.im + b.im};
   }
 };
 struct Prod {
   static constexpr bool kAssociative = true;
-  template <class A>
-  static FLAMBEAU_INLINE A start() {
+  template <class A> static FLAMBEAU_INLINE A start() {
     if constexpr (std::is_same_v<A, Complex128>)
       return {1, 0};
     else
       return A(1);
   }
-  template <class A>
-  static FLAMBEAU_INLINE A join(A a, A b) {
+  template <class A> static FLAMBEAU_INLINE A join(A a, A b) {
     if constexpr (std::is_same_v<A, int64_t>)
       return int64_t(uint64_t(a) * uint64_t(b));
     else
       return a * b;
   }
-  template <class R>
-  static FLAMBEAU_INLINE Complex<R> join(Complex<R> a, Complex<R> b) {
+  template <class R> static FLAMBEAU_INLINE Complex<R> join(Complex<R> a, Complex<R> b) {
     return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
   }
 };
 struct LogOfSum {
   static constexpr bool kAssociative = false;
-  template <class A>
-  static FLAMBEAU_INLINE A start() {
-    return A(-__builtin_inf());
-  }
+  template <class A> static FLAMBEAU_INLINE A start() { return A(-__builtin_inf()); }
   static FLAMBEAU_INLINE double join(double a, double b) {
     double low = a < b ? a : b, high = a < b ? b : a;
     if (a != a || b != b) return a + b;
@@ -116,16 +93,13 @@ FLAMBEAU_INLINE void scan_rows(T* out, const T* in, int64_t stride, int64_t n, A
 }
 
 // Whole numbers may be added in any order.
-template <class T, class Op>
-inline constexpr bool kInVectors = std::is_same_v<Op, Sum> && std::is_same_v<T, int64_t>;
+template <class T, class Op> inline constexpr bool kInVectors = std::is_same_v<Op, Sum>&& std::is_same_v<T, int64_t>;
 
 // v moved up by kBy lanes, zeros coming in.
-template <int kBy, class V, size_t... i>
-FLAMBEAU_INLINE V moved_up(V v, std::index_sequence<i...>) {
+template <int kBy, class V, size_t... i> FLAMBEAU_INLINE V moved_up(V v, std::index_sequence<i...>) {
   return __builtin_shufflevector(V{}, v, (int(i) < kBy ? int(i) : int(sizeof...(i) + i) - kBy)...);
 }
-template <class V, size_t... i>
-FLAMBEAU_INLINE V last_lane(V v, std::index_sequence<i...>) {
+template <class V, size_t... i> FLAMBEAU_INLINE V last_lane(V v, std::index_sequence<i...>) {
   return __builtin_shufflevector(v, v, (int(sizeof...(i) - 1) + 0 * int(i))...);
 }
 // One row: running sums within each vector do not wait for each other, only the carry passes through.
@@ -156,8 +130,7 @@ FLAMBEAU_INLINE void scan_abreast(T* out, const T* in, int64_t stride, int64_t n
 }
 
 // The total of n elements, in an order that depends on n alone.
-template <class T, class Op>
-Acc<T> total_of(const T* in, int64_t n) {
+template <class T, class Op> Acc<T> total_of(const T* in, int64_t n) {
   constexpr int kWays = 8;
   Acc<T> a[kWays];
   for (int w = 0; w < kWays; ++w) a[w] = Op::template start<Acc<T>>();
@@ -171,8 +144,7 @@ Acc<T> total_of(const T* in, int64_t n) {
 }
 
 // One long row: totals of its pieces first, then eight pieces side by side.
-template <class T, class Op>
-void scan_long_row(T* out, const T* in, int64_t n) {
+template <class T, class Op> void scan_long_row(T* out, const T* in, int64_t n) {
   constexpr int64_t kMost = 512;
   int64_t piece = 4096;
   while (piece * kMost < n) piece *= 2;
@@ -206,8 +178,7 @@ void scan_long_row(T* out, const T* in, int64_t n) {
   });
 }
 
-template <class T, class Op>
-void scan_contiguous(T* out, const T* in, int64_t rows, int64_t n) {
+template <class T, class Op> void scan_contiguous(T* out, const T* in, int64_t rows, int64_t n) {
   if (Op::kAssociative && rows < kAbreast && n >= (1 << 15)) {
     for (int64_t r = 0; r < rows; ++r) scan_long_row<T, Op>(out + r * n, in + r * n, n);
     return;
@@ -232,8 +203,7 @@ void scan_contiguous(T* out, const T* in, int64_t rows, int64_t n) {
   });
 }
 
-template <class T, class Op>
-void scan_columns(T* out, const T* in, int64_t outer, int64_t n, int64_t inner) {
+template <class T, class Op> void scan_columns(T* out, const T* in, int64_t outer, int64_t n, int64_t inner) {
   int64_t blocks = (inner + kColumns - 1) / kColumns, width = (inner + blocks - 1) / blocks;
   parallel_for(outer * blocks, at_least_one(kGrain / (width * n)), [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     for (int64_t t = begin; t < end; ++t) {
@@ -254,8 +224,7 @@ void scan_columns(T* out, const T* in, int64_t outer, int64_t n, int64_t inner) 
   });
 }
 
-template <class T, class Op>
-void scan_of(void* out, const void* in, int64_t outer, int64_t n, int64_t inner) {
+template <class T, class Op> void scan_of(void* out, const void* in, int64_t outer, int64_t n, int64_t inner) {
   if (outer == 0 || n == 0 || inner == 0) return;
   if (inner == 1)
     scan_contiguous<T, Op>(static_cast<T*>(out), static_cast<const T*>(in), outer, n);
@@ -263,19 +232,13 @@ void scan_of(void* out, const void* in, int64_t outer, int64_t n, int64_t inner)
     scan_columns<T, Op>(static_cast<T*>(out), static_cast<const T*>(in), outer, n, inner);
 }
 
-template <class Op>
-void scan(DType dtype, void* out, const void* in, int64_t outer, int64_t n, int64_t inner) {
+template <class Op> void scan(DType dtype, void* out, const void* in, int64_t outer, int64_t n, int64_t inner) {
   switch (dtype) {
-    case DType::Int64:
-      return scan_of<int64_t, Op>(out, in, outer, n, inner);
-    case DType::Float32:
-      return scan_of<float, Op>(out, in, outer, n, inner);
-    case DType::Float64:
-      return scan_of<double, Op>(out, in, outer, n, inner);
-    case DType::Complex64:
-      return scan_of<Complex64, Op>(out, in, outer, n, inner);
-    default:
-      return scan_of<Complex128, Op>(out, in, outer, n, inner);
+    case DType::Int64: return scan_of<int64_t, Op>(out, in, outer, n, inner);
+    case DType::Float32: return scan_of<float, Op>(out, in, outer, n, inner);
+    case DType::Float64: return scan_of<double, Op>(out, in, outer, n, inner);
+    case DType::Complex64: return scan_of<Complex64, Op>(out, in, outer, n, inner);
+    default: return scan_of<Complex128, Op>(out, in, outer, n, inner);
   }
 }
 
@@ -294,8 +257,7 @@ void running_logsumexp(DType dtype, void* out, const void* in, int64_t outer, in
 
 // ---- running extremes: each row of positions is compared with the row of results before it ----
 
-template <class T>
-FLAMBEAU_INLINE auto comparable(T x) {
+template <class T> FLAMBEAU_INLINE auto comparable(T x) {
   if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>)
     return to_float(x);
   else
@@ -303,8 +265,7 @@ FLAMBEAU_INLINE auto comparable(T x) {
 }
 
 // A NaN is taken whenever it comes, and only another NaN replaces it.
-template <bool Largest, class C>
-FLAMBEAU_INLINE bool takes(C held, C next) {
+template <bool Largest, class C> FLAMBEAU_INLINE bool takes(C held, C next) {
   return (Largest ? next >= held : next <= held) || next != next;
 }
 

@@ -21,10 +21,7 @@ inline constexpr int kWidth = 16;
 #endif
 inline constexpr int kBlock = 64;  // bytes that a loop handles at least
 
-template <class T, int kBytes = kWidth>
-struct RawOf {
-  typedef T type __attribute__((vector_size(kBytes)));
-};
+template <class T, int kBytes = kWidth> struct RawOf { typedef T type __attribute__((vector_size(kBytes))); };
 template <class T, int kBytes = kWidth> using Raw = typename RawOf<T, kBytes>::type;
 
 // bool: bytes 0 and 1, whose sum is `or` and whose product is `and`.
@@ -42,8 +39,7 @@ template <class T> using LaneOrElement = typename LaneOrElementOf<T>::type;
 
 // Element<V>: the type of one lane; of a single element, itself.
 template <class V, class = void> struct ElementOf { using type = V; };
-template <class V>
-struct ElementOf<V, std::void_t<decltype(std::declval<V&>()[0])>> {
+template <class V> struct ElementOf<V, std::void_t<decltype(std::declval<V&>()[0])>> {
   using type = std::remove_cvref_t<decltype(std::declval<V&>()[0])>;
 };
 template <> struct ElementOf<BoolLanes> { using type = bool; };
@@ -62,7 +58,9 @@ template <> struct SignedOf<2> { using type = int16_t; };
 template <> struct SignedOf<4> { using type = int32_t; };
 template <> struct SignedOf<8> { using type = int64_t; };
 // Bits<V>: signed integers of the same shape; also the type of a mask of vectors.
-template <class V, bool = is_vector<V>> struct BitsOf { using type = Raw<typename SignedOf<sizeof(Element<V>)>::type, sizeof(V)>; };
+template <class V, bool = is_vector<V>> struct BitsOf {
+  using type = Raw<typename SignedOf<sizeof(Element<V>)>::type, sizeof(V)>;
+};
 template <class V> struct BitsOf<V, false> { using type = typename SignedOf<sizeof(V)>::type; };
 template <class V> using Bits = typename BitsOf<V>::type;
 template <class V> FLAMBEAU_INLINE Bits<V> bits(V x) { return __builtin_bit_cast(Bits<V>, x); }
@@ -76,27 +74,21 @@ template <class V> using Mask = typename MaskOf<V>::type;
 // ---- memory ----------------------------------------------------------------------------------------------------------
 
 // How often a loop over n elements turns: whole blocks of vectors, or n single elements.
-template <class V>
-FLAMBEAU_INLINE int64_t iterations(int64_t n) {
+template <class V> FLAMBEAU_INLINE int64_t iterations(int64_t n) {
   if constexpr (!is_vector<V>) return n;
   constexpr int64_t kBlockLanes = kBlock / sizeof(Element<V>), kVectors = kBlock / sizeof(V);
   return (n + kBlockLanes - 1) / kBlockLanes * kVectors;
 }
 
-template <class V>
-FLAMBEAU_INLINE V load(const void* p) {
+template <class V> FLAMBEAU_INLINE V load(const void* p) {
   V x;
   __builtin_memcpy(&x, p, sizeof x);
   return x;
 }
-template <class V>
-FLAMBEAU_INLINE void store(void* p, V x) {
-  __builtin_memcpy(p, &x, sizeof x);
-}
+template <class V> FLAMBEAU_INLINE void store(void* p, V x) { __builtin_memcpy(p, &x, sizeof x); }
 // The same past the caches, to an aligned place, if `past`: a result far larger than they are then costs no reading of
 // its lines, and leaves what they hold. Whoever stores so ends with fence().
-template <class V>
-FLAMBEAU_INLINE void store_past(void* p, V x, bool past) {
+template <class V> FLAMBEAU_INLINE void store_past(void* p, V x, bool past) {
 #if defined(__x86_64__)
   if constexpr (is_vector<V> && sizeof(V) == kWidth && !std::is_same_v<V, BoolLanes>) {
     if (past) [[unlikely]] {
@@ -120,8 +112,7 @@ FLAMBEAU_INLINE void fence(bool past) {
   if (past) __builtin_ia32_sfence();
 #endif
 }
-template <class V>
-FLAMBEAU_INLINE Mask<V> load_mask(const char* p) {
+template <class V> FLAMBEAU_INLINE Mask<V> load_mask(const char* p) {
   if constexpr (is_vector<V>) {
     using Bytes = Raw<int8_t, kLanes<V>>;
     return -__builtin_convertvector(load<Bytes>(p), Mask<V>);
@@ -129,8 +120,7 @@ FLAMBEAU_INLINE Mask<V> load_mask(const char* p) {
     return *p != 0;
   }
 }
-template <class V>
-FLAMBEAU_INLINE void store_mask(char* p, Mask<V> mask) {
+template <class V> FLAMBEAU_INLINE void store_mask(char* p, Mask<V> mask) {
   if constexpr (is_vector<V>) {
     using Bytes = Raw<int8_t, kLanes<V>>;
     store<Bytes>(p, -__builtin_convertvector(mask, Bytes));
@@ -158,10 +148,11 @@ FLAMBEAU_INLINE Real<V> constant(T x) {  // an infinity is the extreme of a type
     return Real<V>(x);
   }
 }
-template <class M, class V>
-FLAMBEAU_INLINE V select(M mask, V a, V b) {
-  if constexpr (std::is_same_v<V, BoolLanes>) return {mask ? a.bytes : b.bytes};
-  else return mask ? a : b;
+template <class M, class V> FLAMBEAU_INLINE V select(M mask, V a, V b) {
+  if constexpr (std::is_same_v<V, BoolLanes>)
+    return {mask ? a.bytes : b.bytes};
+  else
+    return mask ? a : b;
 }
 template <class M> FLAMBEAU_INLINE bool any(M mask) {
   if constexpr (!is_vector<M>) {
@@ -214,33 +205,29 @@ FLAMBEAU_INLINE F64 widened(HalfF32 x) {
   return __builtin_convertvector(x, F64);
 #endif
 }
-template <size_t... i>
-FLAMBEAU_INLINE F64 widened_half(F32 x, bool upper, std::index_sequence<i...>) {
+template <size_t... i> FLAMBEAU_INLINE F64 widened_half(F32 x, bool upper, std::index_sequence<i...>) {
   constexpr int n = int(sizeof...(i));
   return widened(upper ? __builtin_shufflevector(x, x, (int(i) + n)...) : __builtin_shufflevector(x, x, int(i)...));
 }
-template <size_t... i>
-FLAMBEAU_INLINE F32 narrowed_halves(F64 low, F64 high, std::index_sequence<i...>) {
-  return __builtin_shufflevector(__builtin_convertvector(low, HalfF32), __builtin_convertvector(high, HalfF32), int(i)...);
+template <size_t... i> FLAMBEAU_INLINE F32 narrowed_halves(F64 low, F64 high, std::index_sequence<i...>) {
+  return __builtin_shufflevector(__builtin_convertvector(low, HalfF32), __builtin_convertvector(high, HalfF32),
+                                 int(i)...);
 }
 inline constexpr std::make_index_sequence<kWidth / 8> kHalfLanes;
 inline constexpr std::make_index_sequence<kWidth / 4> kAllLanes;
 // f over both halves of a float vector in float64: how functions that need the precision serve float32.
-template <class F, class... More>
-FLAMBEAU_INLINE F32 through_double(F f, F32 x, More... more) {
+template <class F, class... More> FLAMBEAU_INLINE F32 through_double(F f, F32 x, More... more) {
   const F64 low = f(widened_half(x, false, kHalfLanes), widened_half(more, false, kHalfLanes)...);
   const F64 high = f(widened_half(x, true, kHalfLanes), widened_half(more, true, kHalfLanes)...);
   return narrowed_halves(low, high, kAllLanes);
 }
 // f of each lane by itself.
-template <class V, class F>
-FLAMBEAU_INLINE V each_lane(V x, F f) {
+template <class V, class F> FLAMBEAU_INLINE V each_lane(V x, F f) {
   V result;
   for (int i = 0; i < kLanes<V>; ++i) result[i] = f(x[i]);
   return result;
 }
-template <class V, class F>
-FLAMBEAU_INLINE V each_lane(V x, V y, F f) {
+template <class V, class F> FLAMBEAU_INLINE V each_lane(V x, V y, F f) {
   V result;
   for (int i = 0; i < kLanes<V>; ++i) result[i] = f(x[i], y[i]);
   return result;

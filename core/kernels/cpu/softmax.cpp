@@ -8,23 +8,20 @@ namespace {
 
 constexpr int64_t kStreamBytes = 48 << 20;  // outputs above this bypass the cache
 
-template <class T>
-T log_of(T x) {
+template <class T> T log_of(T x) {
   if constexpr (sizeof(T) == 4)
     return __builtin_logf(x);
   else
     return __builtin_log(x);
 }
-template <class T>
-T exp_of(T x) {
+template <class T> T exp_of(T x) {
   if constexpr (sizeof(T) == 4)
     return __builtin_expf(x);
   else
     return __builtin_exp(x);
 }
 
-template <class T>
-T row_max(const T* x, int64_t n) {
+template <class T> T row_max(const T* x, int64_t n) {
   constexpr int L = kSpan<T>;
   Vec<T> a = splat(-kInfinity<T>), b = a, c = a, d = a;
   int64_t i = 0;
@@ -40,8 +37,7 @@ T row_max(const T* x, int64_t n) {
 }
 
 // Sum of f over the row's vectors, in blocks so that long rows lose no accuracy.
-template <class T, class F>
-FLAMBEAU_INLINE T row_sum(int64_t n, F&& f) {
+template <class T, class F> FLAMBEAU_INLINE T row_sum(int64_t n, F&& f) {
   constexpr int64_t block = 64 * kSpan<T>;
   Vec<T> total = {};
   for (int64_t begin = 0; begin < n; begin += block) {
@@ -54,8 +50,7 @@ FLAMBEAU_INLINE T row_sum(int64_t n, F&& f) {
 }
 
 // Sum of exp(x - max); the exponentials go to y unless it is null.
-template <bool keep, class T>
-T exp_row(const T* x, T* y, int64_t n, T max) {
+template <bool keep, class T> T exp_row(const T* x, T* y, int64_t n, T max) {
   Vec<T> shift = splat(max);
   return row_sum<T>(n, [&](int64_t i, auto span) FLAMBEAU_LAMBDA {
     Vec<T> e = exp_nonpositive<T>(span.load(x + i) - shift);
@@ -65,8 +60,7 @@ T exp_row(const T* x, T* y, int64_t n, T max) {
 }
 
 // y[i] = f(i, span), bypassing the cache from the first aligned vector on if told so.
-template <class T, class F>
-FLAMBEAU_INLINE void write_row(T* y, int64_t n, bool stream, F&& f) {
+template <class T, class F> FLAMBEAU_INLINE void write_row(T* y, int64_t n, bool stream, F&& f) {
   int64_t i = 0;
   if (stream && n >= 4 * kSpan<T>) {
     int64_t head = int64_t(-uintptr_t(y) & (kVectorBytes - 1)) / int64_t(sizeof(T));
@@ -79,8 +73,7 @@ FLAMBEAU_INLINE void write_row(T* y, int64_t n, bool stream, F&& f) {
   each_vector<T>(i, n, [&](int64_t k, auto span) FLAMBEAU_LAMBDA { span.store(y + k, f(k, span)); });
 }
 
-template <class T>
-void softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
+template <class T> void softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
   bool stream = x != y && rows * n * int64_t(sizeof(T)) > kStreamBytes;
   parallel_for(rows, grain_for(n), [=](int64_t begin, int64_t end) {
     T* scratch = stream ? static_cast<T*>(allocate(n * sizeof(T))) : nullptr;
@@ -97,8 +90,7 @@ void softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
   });
 }
 
-template <class T>
-void log_softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
+template <class T> void log_softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
   bool stream = x != y && rows * n * int64_t(sizeof(T)) > kStreamBytes;
   parallel_for(rows, grain_for(n), [=](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
@@ -137,8 +129,7 @@ FLAMBEAU_INLINE void column(const T* from, T* to, int64_t n, int64_t inner, int 
   for (int64_t i = 0; i < n; ++i) span.store(to + i * inner, span.load(from + i * inner) - max - sum);
 }
 
-template <Column kind, class T>
-void columns(const T* x, T* y, int64_t outer, int64_t n, int64_t inner) {
+template <Column kind, class T> void columns(const T* x, T* y, int64_t outer, int64_t n, int64_t inner) {
   int64_t vectors = ceil_div(inner, kSpan<T>);
   parallel_for(outer * vectors, grain_for(3 * n * kSpan<T>), [=](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
@@ -154,8 +145,7 @@ void columns(const T* x, T* y, int64_t outer, int64_t n, int64_t inner) {
 
 // Rows of few elements, a row a lane: they are turned into columns on the stack.
 constexpr int64_t kFew = 16;
-template <Column kind, class T>
-void few_in_a_row(const T* x, T* y, int64_t rows, int64_t n) {
+template <Column kind, class T> void few_in_a_row(const T* x, T* y, int64_t rows, int64_t n) {
   constexpr int64_t L = kSpan<T>;
   parallel_for(ceil_div(rows, L), grain_for(4 * n * L), [=](int64_t begin, int64_t end) {
     alignas(64) T tile[kFew * L] = {};
@@ -170,23 +160,22 @@ void few_in_a_row(const T* x, T* y, int64_t rows, int64_t n) {
   });
 }
 
-template <class T>
-void softmax(const void* x, void* y, int64_t outer, int64_t n, int64_t inner) {
-  if (inner == 1 && n <= kFew) return few_in_a_row<Column::Softmax>(static_cast<const T*>(x), static_cast<T*>(y), outer, n);
+template <class T> void softmax(const void* x, void* y, int64_t outer, int64_t n, int64_t inner) {
+  if (inner == 1 && n <= kFew)
+    return few_in_a_row<Column::Softmax>(static_cast<const T*>(x), static_cast<T*>(y), outer, n);
   if (inner == 1) return softmax_rows(static_cast<const T*>(x), static_cast<T*>(y), outer, n);
   columns<Column::Softmax>(static_cast<const T*>(x), static_cast<T*>(y), outer, n, inner);
 }
 
-template <class T>
-void log_softmax(const void* x, void* y, int64_t outer, int64_t n, int64_t inner) {
-  if (inner == 1 && n <= kFew) return few_in_a_row<Column::LogSoftmax>(static_cast<const T*>(x), static_cast<T*>(y), outer, n);
+template <class T> void log_softmax(const void* x, void* y, int64_t outer, int64_t n, int64_t inner) {
+  if (inner == 1 && n <= kFew)
+    return few_in_a_row<Column::LogSoftmax>(static_cast<const T*>(x), static_cast<T*>(y), outer, n);
   if (inner == 1) return log_softmax_rows(static_cast<const T*>(x), static_cast<T*>(y), outer, n);
   columns<Column::LogSoftmax>(static_cast<const T*>(x), static_cast<T*>(y), outer, n, inner);
 }
 
 // log(sum(exp(x))) of a row: -inf for an empty or all -inf row, +inf if +inf occurs.
-template <class T>
-T row_logsumexp(const T* x, int64_t n) {
+template <class T> T row_logsumexp(const T* x, int64_t n) {
   T max = row_max(x, n);
   if (max == -kInfinity<T>) {  // no number above -inf: only NaN could change the result
     for (int64_t i = 0; i < n; ++i)
@@ -201,8 +190,7 @@ T row_logsumexp(const T* x, int64_t n) {
   return max + log_of(exp_row<false>(x, static_cast<T*>(nullptr), n, max));
 }
 
-template <class T>
-void logsumexp(const void* xv, void* out, int64_t outer, int64_t n, int64_t inner) {
+template <class T> void logsumexp(const void* xv, void* out, int64_t outer, int64_t n, int64_t inner) {
   auto x = static_cast<const T*>(xv);
   auto y = static_cast<T*>(out);
   if (inner != 1) return columns<Column::LogSumExp>(x, y, outer, n, inner);
@@ -248,12 +236,10 @@ void backward(const void* grad, const void* yv, void* dxv, int64_t outer, int64_
     }
   });
 }
-template <class T>
-void softmax_backward(const void* g, const void* y, void* dx, int64_t o, int64_t n, int64_t i) {
+template <class T> void softmax_backward(const void* g, const void* y, void* dx, int64_t o, int64_t n, int64_t i) {
   backward<false, T>(g, y, dx, o, n, i);
 }
-template <class T>
-void log_softmax_backward(const void* g, const void* y, void* dx, int64_t o, int64_t n, int64_t i) {
+template <class T> void log_softmax_backward(const void* g, const void* y, void* dx, int64_t o, int64_t n, int64_t i) {
   backward<true, T>(g, y, dx, o, n, i);
 }
 
@@ -267,14 +253,12 @@ int64_t first_bad_target(const ClassLoss& loss) {
   return -1;
 }
 
-template <class T>
-T weight_of(const ClassLoss& loss, int64_t target) {
+template <class T> T weight_of(const ClassLoss& loss, int64_t target) {
   return loss.weight ? static_cast<const T*>(loss.weight)[target] : T(1);
 }
 
 // Sums the losses per row (unless they are the result) and divides by the weight counted.
-template <class T>
-void reduce(const ClassLoss& loss, const T* losses, T* out, void* total_weight) {
+template <class T> void reduce(const ClassLoss& loss, const T* losses, T* out, void* total_weight) {
   double sum = 0, weight = 0;
   int64_t n = loss.outer * loss.inner;
   for (int64_t i = 0; i < n; ++i)
@@ -285,8 +269,7 @@ void reduce(const ClassLoss& loss, const T* losses, T* out, void* total_weight) 
   *out = T(loss.reduction == Reduction::Mean ? sum / weight : sum);
 }
 
-template <class T>
-struct Losses {  // where the losses of rows go: the result itself, or scratch to be summed
+template <class T> struct Losses {  // where the losses of rows go: the result itself, or scratch to be summed
   Losses(const ClassLoss& loss, void* out) : bytes(loss.outer * loss.inner * sizeof(T)) {
     owned = loss.reduction != Reduction::None;
     data = static_cast<T*>(owned ? allocate(bytes) : out);
@@ -299,8 +282,7 @@ struct Losses {  // where the losses of rows go: the result itself, or scratch t
   T* data;
 };
 
-template <class T>
-int64_t cross_entropy(const ClassLoss& loss, void* lse_out, void* out, void* total_weight) {
+template <class T> int64_t cross_entropy(const ClassLoss& loss, void* lse_out, void* out, void* total_weight) {
   int64_t bad = first_bad_target(loss), n = loss.classes;
   if (bad >= 0) return bad;
   auto x = static_cast<const T*>(loss.input), w = static_cast<const T*>(loss.weight);
@@ -375,8 +357,7 @@ void cross_entropy_backward(const ClassLoss& loss, const void* lse_in, const voi
   });
 }
 
-template <class T>
-int64_t nll_loss(const ClassLoss& loss, void* out, void* total_weight) {
+template <class T> int64_t nll_loss(const ClassLoss& loss, void* out, void* total_weight) {
   int64_t bad = first_bad_target(loss), n = loss.outer * loss.inner;
   if (bad >= 0) return bad;
   auto x = static_cast<const T*>(loss.input);

@@ -34,8 +34,7 @@ struct Before {
   }
 };
 
-template <class T>
-struct Scratch {
+template <class T> struct Scratch {
   explicit Scratch(int64_t n) : bytes(n * sizeof(T)), data(static_cast<T*>(allocate(bytes))) {}
   ~Scratch() { deallocate(data, bytes); }
   Scratch(const Scratch&) = delete;
@@ -46,8 +45,7 @@ struct Scratch {
 
 // ---- keys ----
 
-template <class T>
-FLAMBEAU_INLINE uint64_t key_of(T x) {
+template <class T> FLAMBEAU_INLINE uint64_t key_of(T x) {
   if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
     return key_of(to_float(x));
   } else if constexpr (std::is_same_v<T, float>) {
@@ -110,8 +108,7 @@ int bit_length(uint64_t x) { return x == 0 ? 0 : 64 - __builtin_clzll(x); }
 
 // ---- sorting a range ----
 
-template <class E>
-void insertion_sort(E* a, int64_t n) {
+template <class E> void insertion_sort(E* a, int64_t n) {
   for (int64_t i = 1; i < n; ++i) {
     E x = a[i];
     int64_t k = i;
@@ -120,8 +117,7 @@ void insertion_sort(E* a, int64_t n) {
   }
 }
 
-template <class E>
-void merge_sort(E* a, E* spare, int64_t n) {
+template <class E> void merge_sort(E* a, E* spare, int64_t n) {
   constexpr int64_t kRun = 16;
   for (int64_t i = 0; i < n; i += kRun) insertion_sort(a + i, n - i < kRun ? n - i : kRun);
   E *from = a, *to = spare;
@@ -141,8 +137,7 @@ void merge_sort(E* a, E* spare, int64_t n) {
 }
 
 // By the lowest `bits` of the key, stable; the result stands in a.
-template <class E, int kDigit>
-void radix_sort(E* a, E* spare, int64_t n, int bits) {
+template <class E, int kDigit> void radix_sort(E* a, E* spare, int64_t n, int bits) {
   constexpr int kBuckets = 1 << kDigit, kPasses = (64 + kDigit - 1) / kDigit;
   uint32_t count[kPasses][kBuckets];
   int passes = (bits + kDigit - 1) / kDigit;
@@ -168,8 +163,7 @@ void radix_sort(E* a, E* spare, int64_t n, int bits) {
   if (from != a) std::memcpy(a, from, n * sizeof(E));
 }
 
-template <class E>
-[[gnu::noinline]] void sort_range(E* a, E* spare, int64_t n, int bits) {
+template <class E> [[gnu::noinline]] void sort_range(E* a, E* spare, int64_t n, int bits) {
   if (bits == 0 || n < 2) return;
   if (n <= 24)
     insertion_sort(a, n);
@@ -187,8 +181,7 @@ constexpr int64_t kLong = 1 << 16;
 
 // Splits by the highest digit in which keys differ, then sorts the parts. emit(sorted part, its first position, count)
 // is called for every part, in parallel. `a` holds the elements and is overwritten.
-template <class E, class F>
-void sort_long(E* a, E* spare, int64_t n, int bits, const F& emit) {
+template <class E, class F> void sort_long(E* a, E* spare, int64_t n, int bits, const F& emit) {
   constexpr int kDigit = 11, kBuckets = 1 << kDigit;
   constexpr int64_t kChunks = 16;
   if (bits == 0) {
@@ -228,8 +221,7 @@ void sort_long(E* a, E* spare, int64_t n, int bits, const F& emit) {
   });
 }
 
-template <class T, class E>
-void take_of(void* values, const void* in, const E* sorted, int64_t n) {
+template <class T, class E> void take_of(void* values, const void* in, const E* sorted, int64_t n) {
   T* to = static_cast<T*>(values);
   const T* from = static_cast<const T*>(in);
   for (int64_t i = 0; i < n; ++i) to[i] = from[sorted[i].index()];
@@ -245,22 +237,15 @@ template <class E>
   if (!values) return;
   char* to = static_cast<char*>(values) + at * item;
   switch (item) {
-    case 1:
-      return take_of<uint8_t>(to, in, sorted, n);
-    case 2:
-      return take_of<uint16_t>(to, in, sorted, n);
-    case 4:
-      return take_of<uint32_t>(to, in, sorted, n);
-    default:
-      return take_of<uint64_t>(to, in, sorted, n);
+    case 1: return take_of<uint8_t>(to, in, sorted, n);
+    case 2: return take_of<uint16_t>(to, in, sorted, n);
+    case 4: return take_of<uint32_t>(to, in, sorted, n);
+    default: return take_of<uint64_t>(to, in, sorted, n);
   }
 }
 
 // Advances a pointer that may be null.
-template <class T>
-T* row_of(T* base, int64_t offset) {
-  return base ? base + offset : nullptr;
-}
+template <class T> T* row_of(T* base, int64_t offset) { return base ? base + offset : nullptr; }
 
 // f(E*, input row, output row number, scratch) for every row, in parallel; `scratch` holds 2 n elements.
 template <class E, class F>
@@ -378,8 +363,7 @@ void median_of(DType dtype, const void* in, int64_t rows, int64_t n, bool ignore
   });
 }
 
-template <class E>
-void mode_of(DType dtype, const void* in, int64_t rows, int64_t n, void* values, int64_t* indices) {
+template <class E> void mode_of(DType dtype, const void* in, int64_t rows, int64_t n, void* values, int64_t* indices) {
   int64_t item = item_size(dtype);
   for_rows<E>(dtype, in, rows, n, 2 * n, [&](const char* row, int64_t r, E* room) {
     sort_range(room, room + n, n, bit_length(fill(room, dtype, row, 0, n, 0)));

@@ -40,8 +40,8 @@ inline double zeta(double s, double q) {
     if (q == std::floor(q)) return kInf;
     if (s != std::floor(s)) return kNan;
   }
-  constexpr double kBernoulli[] = {1.0 / 6, -1.0 / 30, 1.0 / 42, -1.0 / 30, 5.0 / 66, -691.0 / 2730, 7.0 / 6,
-                                   -3617.0 / 510, 43867.0 / 798, -174611.0 / 330, 854513.0 / 138};
+  constexpr double kBernoulli[] = {1.0 / 6, -1.0 / 30,     1.0 / 42,      -1.0 / 30,       5.0 / 66,      -691.0 / 2730,
+                                   7.0 / 6, -3617.0 / 510, 43867.0 / 798, -174611.0 / 330, 854513.0 / 138};
   double sum = 0, a = q;
   for (int i = 0; i < 10 || a < 10; ++i, a += 1) {
     const double term = std::pow(a, -s);
@@ -215,15 +215,34 @@ inline double spherical_bessel_j0(double x) {
   return std::abs(x) < 1e-4 ? 1 - x * x / 6 : std::sin(x) / x;
 }
 
-#define FLAMBEAU_FLOAT(f) inline float f(float x) { return float(f(double(x))); }
-FLAMBEAU_FLOAT(lgamma) FLAMBEAU_FLOAT(digamma) FLAMBEAU_FLOAT(trigamma) FLAMBEAU_FLOAT(erfcx) FLAMBEAU_FLOAT(erfinv)
-FLAMBEAU_FLOAT(ndtri) FLAMBEAU_FLOAT(i0) FLAMBEAU_FLOAT(i0e) FLAMBEAU_FLOAT(i1) FLAMBEAU_FLOAT(i1e)
-FLAMBEAU_FLOAT(bessel_j0) FLAMBEAU_FLOAT(bessel_j1) FLAMBEAU_FLOAT(bessel_y0) FLAMBEAU_FLOAT(bessel_y1)
-FLAMBEAU_FLOAT(modified_bessel_k0) FLAMBEAU_FLOAT(modified_bessel_k1) FLAMBEAU_FLOAT(spherical_bessel_j0)
-FLAMBEAU_FLOAT(scaled_modified_bessel_k0) FLAMBEAU_FLOAT(scaled_modified_bessel_k1)
+#define FLAMBEAU_FLOAT(f) \
+  inline float f(float x) { return float(f(double(x))); }
+FLAMBEAU_FLOAT(lgamma)
+FLAMBEAU_FLOAT(digamma)
+FLAMBEAU_FLOAT(trigamma)
+FLAMBEAU_FLOAT(erfcx)
+FLAMBEAU_FLOAT(erfinv)
+FLAMBEAU_FLOAT(ndtri)
+FLAMBEAU_FLOAT(i0)
+FLAMBEAU_FLOAT(i0e)
+FLAMBEAU_FLOAT(i1)
+FLAMBEAU_FLOAT(i1e)
+FLAMBEAU_FLOAT(bessel_j0)
+FLAMBEAU_FLOAT(bessel_j1)
+FLAMBEAU_FLOAT(bessel_y0)
+FLAMBEAU_FLOAT(bessel_y1)
+FLAMBEAU_FLOAT(modified_bessel_k0)
+FLAMBEAU_FLOAT(modified_bessel_k1)
+FLAMBEAU_FLOAT(spherical_bessel_j0)
+FLAMBEAU_FLOAT(scaled_modified_bessel_k0)
+FLAMBEAU_FLOAT(scaled_modified_bessel_k1)
 #undef FLAMBEAU_FLOAT
-#define FLAMBEAU_FLOAT(f) inline float f(float x, float y) { return float(f(double(x), double(y))); }
-FLAMBEAU_FLOAT(zeta) FLAMBEAU_FLOAT(polygamma) FLAMBEAU_FLOAT(igamma) FLAMBEAU_FLOAT(igammac)
+#define FLAMBEAU_FLOAT(f) \
+  inline float f(float x, float y) { return float(f(double(x), double(y))); }
+FLAMBEAU_FLOAT(zeta)
+FLAMBEAU_FLOAT(polygamma)
+FLAMBEAU_FLOAT(igamma)
+FLAMBEAU_FLOAT(igammac)
 #undef FLAMBEAU_FLOAT
 
 }  // namespace
