@@ -6,20 +6,30 @@ namespace flambeau {
 
 namespace {
 
-// The matrices of the last two dimensions as gemm wants them: one stride is 1, and the other, the leading dimension, at
-// least the extent along the first; else a copy. The stride of an extent of 1 says nothing, so it is chosen to fit.
-Tensor with_leading_dimension(const Tensor& t, int64_t& row, int64_t& col) {
-  int d = t.dim();
-  int64_t rows = t.size(d - 2), cols = t.size(d - 1);
-  row = t.stride(d - 2);
-  col = t.stride(d - 1);
-  if (cols <= 1) col = 1;
-  if (rows <= 1) row = col == 1 ? std::max<int64_t>(cols, 1) : 1;
-  if ((col == 1 && row >= cols) || (row == 1 && col >= rows)) return t;
-  row = cols;
-  col = 1;
-  return contiguous(t);
+// The matrices of a tensor's last two dimensions, as gemm wants them: one stride is 1, and the other, the leading
+// dimension, at least the extent along the first. `batch` is the step to the next one, 0 where there is but one.
+struct Matrix {
+  const void* data;
+  int64_t rows, cols, row, col, batch;
+};
+Matrix matrix_of(const Tensor& tensor, Tensor& room) {  // room: keeps the copy, if there has to be one
+  const int d = tensor.dim();
+  const Tensor* t = &tensor;
+  Matrix m{t->data(), t->size(d - 2), t->size(d - 1), t->stride(d - 2), t->stride(d - 1), 0};
+  // The stride of an extent of 1 says nothing, so it is chosen to fit.
+  if (m.cols <= 1) m.col = 1;
+  if (m.rows <= 1) m.row = m.col == 1 ? std::max<int64_t>(m.cols, 1) : 1;
+  if (!(m.col == 1 && m.row >= m.cols) && !(m.row == 1 && m.col >= m.rows)) {
+    room = contiguous(tensor);
+    t = &room;
+    m.data = room.data();
+    m.row = m.cols;
+    m.col = 1;
+  }
+  if (d == 3 && t->size(0) != 1) m.batch = t->stride(0);
+  return m;
 }
+Matrix transposed(const Matrix& m) { return {m.data, m.cols, m.rows, m.col, m.row, m.batch}; }
 
 void check_types(const char* name, const Tensor& a, const Tensor& b) {
   if (a.dtype() != b.dtype())
@@ -40,31 +50,24 @@ void check_product(const char* name, const Tensor& a, const Tensor& b) {
          describe(b));
 }
 
-void multiply(const Tensor& out, const Tensor& a, const Tensor& b, const Tensor& bias, Complex128 alpha,
-              Complex128 beta) {
+void multiply(const Tensor& out, int64_t batch, const Matrix& a, const Matrix& b, const void* bias = nullptr,
+              Complex128 alpha = {1, 0}, Complex128 beta = {0, 0}) {
   if (!out.numel()) return;
   kernels::Gemm g;
-  Tensor x = with_leading_dimension(a, g.a_row, g.a_col), y = with_leading_dimension(b, g.b_row, g.b_col);
-  int d = x.dim();
-  g.batch = d == 3 ? out.size(0) : 1;
-  g.m = x.size(d - 2);
-  g.k = x.size(d - 1);
-  g.n = y.size(d - 1);
-  g.a = x.data();
-  g.b = y.data();
-  g.c = out.data();
-  g.c_row = g.n;
-  if (d == 3) {
-    g.a_batch = x.size(0) == 1 ? 0 : x.stride(0);
-    g.b_batch = y.size(0) == 1 ? 0 : y.stride(0);
-    g.c_batch = g.m * g.n;
-  }
-  if (bias) g.bias = bias.data();
-  g.alpha = alpha.re;
-  g.alpha_im = alpha.im;
-  g.beta = beta.re;
-  g.beta_im = beta.im;
+  g.batch = batch;
+  g.m = a.rows, g.n = b.cols, g.k = a.cols;
+  g.a = a.data, g.a_row = a.row, g.a_col = a.col, g.a_batch = a.batch;
+  g.b = b.data, g.b_row = b.row, g.b_col = b.col, g.b_batch = b.batch;
+  g.c = out.data(), g.c_row = g.n, g.c_batch = g.m * g.n;
+  g.bias = bias;
+  g.alpha = alpha.re, g.alpha_im = alpha.im;
+  g.beta = beta.re, g.beta_im = beta.im;
   kernels::table<kernels::GemmKernels>().gemm(out.dtype(), g);
+}
+void multiply(const Tensor& out, const Tensor& a, const Tensor& b, Complex128 alpha = {1, 0},
+              Complex128 beta = {0, 0}) {
+  Tensor a_room, b_room;
+  multiply(out, a.dim() == 3 ? a.size(0) : 1, matrix_of(a, a_room), matrix_of(b, b_room), nullptr, alpha, beta);
 }
 
 }  // namespace
@@ -75,7 +78,7 @@ void mm(Call& c) {
   const Tensor &a = c.tensor(0), &b = c.tensor(1);
   check_product("mm", a, b);
   Dims sizes{a.size(0), b.size(1)};
-  multiply(result(c, 0, sizes, a.dtype()), a, b, Tensor(), {1, 0}, {0, 0});
+  multiply(result(c, 0, sizes, a.dtype()), a, b);
 }
 
 void bmm(Call& c) {
@@ -88,7 +91,7 @@ void bmm(Call& c) {
          a.size(2), "] but got: [", b.size(0), ", ", b.size(1), "].\nbmm: expected (b, n, k) and (b, k, m); got ",
          describe(a), " and ", describe(b));
   Dims sizes{a.size(0), a.size(1), b.size(2)};
-  multiply(result(c, 0, sizes, a.dtype()), a, b, Tensor(), {1, 0}, {0, 0});
+  multiply(result(c, 0, sizes, a.dtype()), a, b);
 }
 
 void addmm(Call& c) {
@@ -100,7 +103,7 @@ void addmm(Call& c) {
   Complex128 beta = c.args[3].as_complex(), alpha = c.args[4].as_complex();
   Tensor& out = result(c, 0, sizes, a.dtype());
   if (beta.re != 0 || beta.im != 0) copy_into(out, start);
-  multiply(out, a, b, Tensor(), alpha, beta);
+  multiply(out, a, b, alpha, beta);
 }
 
 void linear(Call& c) {
@@ -122,17 +125,16 @@ void linear(Call& c) {
   if (with_bias) check_types("linear", x, c.tensor(2));
   Dims sizes(x.sizes());
   sizes[x.dim() - 1] = n;
-  Tensor flat = contiguous(x);
-  Tensor rows = make_view(flat, Dims{m, k}, Dims{k, 1}, flat.offset());
-  Tensor columns = make_view(w, Dims{k, n}, Dims{w.stride(1), w.stride(0)}, w.offset());
   Tensor& out = result(c, 0, sizes, x.dtype());
-  Tensor flat_out = x.dim() == 2 ? out : make_view(out, Dims{m, n}, Dims{n, 1}, out.offset());
-  Tensor bias;
+  Tensor x_room, w_room, bias_room;
+  Matrix rows = x.dim() == 2 ? matrix_of(x, x_room) : Matrix{(x_room = contiguous(x)).data(), m, k, k, 1, 0};
+  const void* bias = nullptr;
   if (with_bias) {
-    bias = contiguous(c.tensor(2));
-    if (bias.numel() != n) bias = contiguous(expanded(bias, Dims{n}));
+    const Tensor& b = c.tensor(2);
+    const bool plain = b.contiguous() && b.numel() == n;
+    bias = (plain ? b : bias_room = contiguous(expanded(b, Dims{n}))).data();
   }
-  multiply(flat_out, rows, columns, bias, {1, 0}, {0, 0});
+  multiply(out, 1, rows, transposed(matrix_of(w, w_room)), bias);
 }
 
 // NumPy's rules: vectors get a dimension that the result lacks; leading dimensions are batches.

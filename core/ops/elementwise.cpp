@@ -84,8 +84,9 @@ DType result_dtype(const Elementwise& e, DType compute) {
 // A number operand as 64 bytes of the loop's type.
 void splat_number(char* to, DType dtype, const Value& v) {
   if (dtype == DType::Float32) {
-    typedef float Sixteen __attribute__((vector_size(64), aligned(64), may_alias));
-    *reinterpret_cast<Sixteen*>(to) = Sixteen{} + float(v.as_double());
+    typedef float Four __attribute__((vector_size(16), may_alias));
+    const Four value = Four{} + float(v.as_double());
+    for (int i = 0; i < 4; i++) reinterpret_cast<Four*>(to)[i] = value;
     return;
   }
   size_t size = item_size(dtype);
@@ -95,6 +96,16 @@ void splat_number(char* to, DType dtype, const Value& v) {
     store_number(to, dtype, v.as_complex());
   for (size_t at = size; at < 64; at += size) std::memcpy(to + at, to, size);
 }
+
+// The number most often given, by nobody's hand: the default of factors. It is made once, so that no vector is read back
+// from the single elements it was just stored as.
+struct Ones {
+  alignas(64) char of[kDTypes][64];
+  Ones() {
+    for (int i = 0; i < kDTypes; i++) splat_number(of[i], DType(i), Value(1));
+  }
+};
+const Ones ones;
 
 // Broadcast shape of all tensor operands; `same` tells that every tensor has it already.
 Ints broadcast_shape(const Call& c, const Elementwise& e, Dims& room, bool& same) {
@@ -304,8 +315,12 @@ static bool run_plain(Call& c, const Elementwise& e) {
     } else {
       const bool keeps_type = v.kind == Kind::Int || v.kind == Kind::Bool || (v.kind == Kind::Double && !whole_numbers);
       if (!keeps_type || expected != dtype) return false;
-      splat_number(splats[i], dtype, v);
-      data[i + 1] = splats[i];
+      if (v.kind == Kind::Int && v.integer == 1) {
+        data[i + 1] = const_cast<char*>(ones.of[int(dtype)]);
+      } else {
+        splat_number(splats[i], dtype, v);
+        data[i + 1] = splats[i];
+      }
       steps[i + 1] = 0;
     }
   }

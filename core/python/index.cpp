@@ -7,10 +7,21 @@ namespace flambeau::python {
 namespace {
 
 // One pass over the index: views applied at once, advanced indices collected at the dimensions they stand for.
-struct Parsed {
-  Tensor view;
-  std::vector<Tensor> indices;  // by dimension of `view`; null: the whole dimension
+class Parsed {
+ public:
+  explicit Parsed(TensorBody* t) : view_(t) {}
+  const Tensor& view() const { return view_.peek(); }
+  void take(Tensor next) {
+    held_ = std::move(next);
+    view_ = held_;
+  }
+  Tensor release() { return std::move(held_); }  // null: the index took nothing of the caller's tensor away
+  std::vector<Tensor> indices;                   // by dimension of the view; null: the whole dimension
   bool advanced = false;
+
+ private:
+  Value view_;  // at first the caller's tensor, borrowed
+  Tensor held_;
 };
 
 Tensor as_index(PyObject* o) {
@@ -52,12 +63,12 @@ bool is_integer(PyObject* o) {
 }
 
 void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
-  Tensor& t = p.view;
+  auto t = [&]() -> const Tensor& { return p.view(); };
   int taken = 0, dim = 0, merged = 0;  // merged: dimensions that masks take beyond their place in the list
   for (Py_ssize_t i = 0; i < count; i++) taken += consumes(entries[i]);
-  if (taken > t.dim()) raise(PyExc_IndexError, str("too many indices for tensor of dimension ", t.dim()));
+  if (taken > t().dim()) raise(PyExc_IndexError, str("too many indices for tensor of dimension ", t().dim()));
   bool seen_ellipsis = false;
-  int rank = t.dim();
+  int rank = t().dim();
   auto put = [&](Tensor index, int takes = 1) {
     size_t place = size_t(dim - merged);
     p.indices.resize(std::max(p.indices.size(), place + 1));
@@ -72,11 +83,11 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
       Object number(PyLong_CheckExact(o) ? Py_NewRef(o) : ok(PyNumber_Index(o)));
       int64_t at = PyLong_AsLongLong(number.get());
       if (at == -1 && PyErr_Occurred()) throw PythonError();
-      if (dim < t.dim() && (at < -t.size(dim) || at >= t.size(dim)))
-        raise(PyExc_IndexError, str("index ", at, " is out of bounds for dimension ", i, " with size ", t.size(dim)));
-      t = ops::select(t, dim, at);
+      if (dim < t().dim() && (at < -t().size(dim) || at >= t().size(dim)))
+        raise(PyExc_IndexError, str("index ", at, " is out of bounds for dimension ", i, " with size ", t().size(dim)));
+      p.take(ops::select(t(), dim, at));
     } else if (PySlice_Check(o)) {
-      if (dim >= t.dim())
+      if (dim >= t().dim())
         raise(PyExc_IndexError, str("too many indices for tensor of dimension ", rank));  // after a mask
       Py_ssize_t start, stop, step;
       auto* s = reinterpret_cast<PySliceObject*>(o);
@@ -86,15 +97,15 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
       }
       ok(PySlice_Unpack(o, &start, &stop, &step));
       if (step <= 0) raise(PyExc_ValueError, "step must be greater than zero");
-      t = ops::slice(t, dim++, int64_t(start), int64_t(stop), int64_t(step));
+      p.take(ops::slice(t(), dim++, int64_t(start), int64_t(stop), int64_t(step)));
     } else if (o == Py_Ellipsis) {
       if (seen_ellipsis) raise(PyExc_IndexError, "an index can only have a single ellipsis ('...')");
       seen_ellipsis = true;
       dim += rank - taken;
     } else if (o == Py_None) {
-      t = ops::unsqueeze(t, dim++);
+      p.take(ops::unsqueeze(t(), dim++));
     } else if (PyBool_Check(o)) {
-      t = ops::unsqueeze(t, dim);
+      p.take(ops::unsqueeze(t(), dim));
       Tensor mask = empty(Dims{1}, DType::Bool);
       *mask.data_as<bool>() = o == Py_True;
       put(mask);
@@ -102,28 +113,28 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
       Tensor index = as_index(o);
       if (is_tensor(o) && index.dim() == 0 && !index->keys && is_integral(index.dtype()) && !is_bool(index.dtype()) &&
           index.dtype() != DType::UInt8) {
-        t = ops::select(t, dim, load_integer(index.data(), index.dtype()));  // an integer in a tensor's clothes
+        p.take(ops::select(t(), dim, load_integer(index.data(), index.dtype())));  // an integer in a tensor's clothes
         continue;
       }
       bool mask = is_bool(index.dtype()) || index.dtype() == DType::UInt8;
       if (!mask && !is_integral(index.dtype()))
         raise(PyExc_IndexError, "tensors used as indices must be long, int, byte or bool tensors");
       if (mask && index.dim() == 0) {
-        t = ops::unsqueeze(t, dim);
+        p.take(ops::unsqueeze(t(), dim));
         index = ops::unsqueeze(index, 0);
       }
       int extra_dims = mask ? index.dim() : 1;
       if (mask) {
-        if (dim + extra_dims > t.dim())
-          raise(PyExc_IndexError, str("too many indices for tensor of dimension ", t.dim()));
+        if (dim + extra_dims > t().dim())
+          raise(PyExc_IndexError, str("too many indices for tensor of dimension ", t().dim()));
         for (int d = 0; d < extra_dims; d++)
-          if (index.size(d) != t.size(dim + d))
+          if (index.size(d) != t().size(dim + d))
             raise(PyExc_IndexError,
                   str("The shape of the mask ", text_of(index.sizes()), " at index ", d,
-                      " does not match the shape of the indexed tensor ", text_of(t.sizes()), " at index ", dim + d));
+                      " does not match the shape of the indexed tensor ", text_of(t().sizes()), " at index ", dim + d));
         put(as_type(index, DType::Bool), extra_dims);
       } else {
-        if (dim >= t.dim()) raise(PyExc_IndexError, str("too many indices for tensor of dimension ", rank));
+        if (dim >= t().dim()) raise(PyExc_IndexError, str("too many indices for tensor of dimension ", rank));
         put(as_type(index, DType::Int64));
       }
     } else {
@@ -132,8 +143,8 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
   }
 }
 
-Parsed parse(Tensor t, PyObject* index) {
-  Parsed p{std::move(t), {}, false};
+Parsed parse(TensorBody* t, PyObject* index) {
+  Parsed p(t);
   if (PyTuple_Check(index))
     apply(p, PySequence_Fast_ITEMS(index), PyTuple_GET_SIZE(index));
   else
@@ -176,43 +187,43 @@ static PyObject* subscript(PyObject* self, PyObject* index) {
       }
       return wrap(ops::select(Value(b), 0, i));
     }
-    Parsed p = parse(tensor_of(self), index);
+    Parsed p = parse(b, index);
     if (p.advanced) {
       auto list = bodies(p.indices);
-      return wrap(ops::index(p.view, std::span<TensorBody* const>(list)));
+      return wrap(ops::index(p.view(), std::span<TensorBody* const>(list)));
     }
-    if (p.view.get() == b) return wrap(ops::alias(p.view));
-    return wrap(std::move(p.view));
+    Tensor view = p.release();
+    return wrap(view ? std::move(view) : ops::alias(p.view()));
   });
 }
 
 static int assign_subscript(PyObject* self, PyObject* index, PyObject* value) {
   return guarded([&]() -> int {
     if (!value) raise(PyExc_TypeError, "Tensor does not support deleting items");
-    Tensor t = tensor_of(self);
-    Parsed p = parse(t, index);
+    Parsed p = parse(body_of(self), index);
+    const DType dtype = p.view().dtype();
     if (p.advanced) {
       auto list = bodies(p.indices);
-      Tensor v = value_tensor(value, t.dtype());
-      if (v.dtype() != t.dtype()) {
+      Tensor v = value_tensor(value, dtype);
+      if (v.dtype() != dtype) {
         if (v.dim() != 0 && is_tensor(value))
           raise(PyExc_RuntimeError,
-                str("Index put requires the source and destination dtypes match, got ", python_name_of(t.dtype()),
+                str("Index put requires the source and destination dtypes match, got ", python_name_of(dtype),
                     " for the destination and ", python_name_of(v.dtype()), " for the source."));
-        v = ops::cast(v, t.dtype());
+        v = ops::cast(v, dtype);
       }
-      ops::index_put_(p.view, std::span<TensorBody* const>(list), v, false);
+      ops::index_put_(p.view(), std::span<TensorBody* const>(list), v, false);
       return 0;
     }
     Complex128 room;
     Value number = is_tensor(value) ? Value() : number_of(value, room);
     if (!number.none()) {
-      ops::fill_(p.view, number);
+      ops::fill_(p.view(), number);
       return 0;
     }
-    Tensor v = value_tensor(value, t.dtype());
-    while (v.dim() > p.view.dim() && v.size(0) == 1) v = ops::select(v, 0, 0);  // leading ones do not matter
-    ops::copy_(p.view, v);
+    Tensor v = value_tensor(value, dtype);
+    while (v.dim() > p.view().dim() && v.size(0) == 1) v = ops::select(v, 0, 0);  // leading ones do not matter
+    ops::copy_(p.view(), v);
     return 0;
   });
 }

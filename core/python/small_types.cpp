@@ -60,8 +60,37 @@ DType dtype_of_object(PyObject* o) {
 // ---- Size ----
 PyTypeObject SizeType = {PyVarObject_HEAD_INIT(nullptr, 0)};
 
+
+// Short ones are kept to be used again, as Python keeps tuples. They hold nothing but numbers, so that the collector of
+// cycles need not know of them.
+constexpr Py_ssize_t kShort = 6;
+constexpr int kKeptSizes = 16;
+static struct {
+  PyObject* of[kKeptSizes];
+  int count;
+} kept_sizes[kShort + 1];
+
+static PyObject* new_size(Py_ssize_t n) {
+  if (n <= kShort && kept_sizes[n].count) {
+    PyObject* size = kept_sizes[n].of[--kept_sizes[n].count];
+    _Py_NewReference(size);
+    return size;
+  }
+  PyTupleObject* size = PyObject_GC_NewVar(PyTupleObject, &SizeType, n);
+  if (size) std::fill_n(size->ob_item, n, nullptr);
+  return reinterpret_cast<PyObject*>(size);
+}
+static void size_dealloc(PyObject* size) {
+  const Py_ssize_t n = PyTuple_GET_SIZE(size);
+  if (Py_TYPE(size) != &SizeType || n > kShort || kept_sizes[n].count == kKeptSizes)
+    return PyTuple_Type.tp_dealloc(size);
+  PyObject_GC_UnTrack(size);  // made by Size(...), or found by the collector
+  for (Py_ssize_t i = 0; i < n; i++) Py_CLEAR(reinterpret_cast<PyTupleObject*>(size)->ob_item[i]);
+  kept_sizes[n].of[kept_sizes[n].count++] = size;
+}
+
 PyObject* make_size(Ints sizes) {
-  PyObject* tuple = SizeType.tp_alloc(&SizeType, Py_ssize_t(sizes.size()));
+  PyObject* tuple = new_size(Py_ssize_t(sizes.size()));
   if (!tuple) return nullptr;
   for (size_t i = 0; i < sizes.size(); i++) PyTuple_SET_ITEM(tuple, i, PyLong_FromLongLong(sizes[i]));
   return tuple;
@@ -70,7 +99,7 @@ PyObject* make_size(Ints sizes) {
 static PyObject* as_size(PyObject* tuple) {  // steals
   if (!tuple || !PyTuple_CheckExact(tuple)) return tuple;
   Py_ssize_t n = PyTuple_GET_SIZE(tuple);
-  PyObject* size = SizeType.tp_alloc(&SizeType, n);
+  PyObject* size = new_size(n);
   for (Py_ssize_t i = 0; size && i < n; i++) PyTuple_SET_ITEM(size, i, Py_NewRef(PyTuple_GET_ITEM(tuple, i)));
   Py_DECREF(tuple);
   return size;
@@ -235,6 +264,7 @@ int add_small_types(PyObject* module) {
   SizeType.tp_base = &PyTuple_Type;
   SizeType.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE;
   SizeType.tp_new = size_new;
+  SizeType.tp_dealloc = size_dealloc;
   SizeType.tp_repr = size_repr;
   SizeType.tp_methods = size_methods;
   SizeType.tp_as_sequence = &size_sequence;

@@ -4,6 +4,7 @@
 #include "kernels/cpu/attention.h"
 #include "base/allocator.h"
 #include "kernels/cpu/lanes_math.h"
+#include "kernels/cpu/shuffle.h"
 
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
@@ -81,8 +82,8 @@ FLAMBEAU_INLINE void transpose(F (&rows)[kLane]) {
     for (int i = 0; i < kLane; ++i) {
       if (i & step) continue;
       F a = rows[i], b = rows[i + step];
-      rows[i] = __builtin_shuffle(a, b, first);
-      rows[i + step] = __builtin_shuffle(a, b, second);
+      rows[i] = shuffled(a, b, first);
+      rows[i + step] = shuffled(a, b, second);
     }
   }
 }

@@ -1,8 +1,9 @@
 // The universal copy: dimensions are put in the destination's order and coalesced, then one of four walks does the work
 // (whole rows, blocked transposition, strided items by size, conversion through tiles that stay in the L1 cache).
-#pragma GCC optimize( \
-    "tree-vectorize,vect-cost-model=dynamic")  // -O2 of GCC 12 vectorises only loops whose length it knows
+// -O2 of GCC 12 vectorises only loops whose length it knows.
+#pragma GCC optimize("tree-vectorize,vect-cost-model=dynamic")
 #include "kernels/cpu/copy_parts.h"
+#include "kernels/cpu/shuffle.h"
 #include "base/parallel.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -185,8 +186,8 @@ template <class T, int N> struct Square {
     for (int i = 0; i < N; ++i) {
       if (i & W) continue;
       Row a = r[i], b = r[i + W];
-      r[i] = __builtin_shuffle(a, b, low);
-      r[i + W] = __builtin_shuffle(a, b, high);
+      r[i] = shuffled(a, b, low);
+      r[i + W] = shuffled(a, b, high);
     }
   }
 

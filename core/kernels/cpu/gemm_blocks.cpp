@@ -284,10 +284,10 @@ void pack_panels(const Product<float, float>& g, float* packed) { Blocks<KindF32
 void pack_panels(const Product<double, double>& g, double* packed) { Blocks<KindF64>{g}.pack_slab(packed, 0, g.n); }
 
 void product(const Product<float, float>& g) {
-  if (!one_column(g)) product_of<KindF32>(g);
+  if (!one_column(g) && !one_vector_wide(g)) product_of<KindF32>(g);
 }
 void product(const Product<double, double>& g) {
-  if (!one_column(g)) product_of<KindF64>(g);
+  if (!one_column(g) && !one_vector_wide(g)) product_of<KindF64>(g);
 }
 void product(const Product<Half, float>& g) { product_of<KindF16>(g); }
 void product(const Product<BFloat16, float>& g) {

@@ -88,6 +88,10 @@ bool few_rows(const Product<double, double>& g);
 bool few_rows(const Product<Half, float>& g);
 bool few_rows(const Product<BFloat16, float>& g);
 
+// Small products whose rows of C are one vector: false if there is more of them, or B's rows do not lie whole.
+bool one_vector_wide(const Product<float, float>& g);
+bool one_vector_wide(const Product<double, double>& g);
+
 // The panels of a whole B, for Product::b_packed: k * n values, n rounded up to panels, and a vector of room.
 void pack_panels(const Product<float, float>& g, float* packed);
 void pack_panels(const Product<double, double>& g, double* packed);

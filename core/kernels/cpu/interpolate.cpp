@@ -4,6 +4,7 @@
 #include "kernels/cpu/interpolate.h"
 #include "base/allocator.h"
 #include "kernels/cpu/lanes.h"
+#include "kernels/cpu/shuffle.h"
 
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
@@ -166,7 +167,7 @@ template <class T> void widen_double(T* row, T* y, int64_t n) {  // row[-1] and 
     Vec<T> middle = load(row + j) * T(0.75), even = middle + load(row + j - 1) * T(0.25),
            odd = middle + load(row + j + 1) * T(0.25);
     VecMask<T> lane = lane_numbers<T>(), low = lane / 2 + (lane & 1) * kSpan<T>, high = low + kSpan<T> / 2;
-    Vec<T> a = __builtin_shuffle(even, odd, low), b = __builtin_shuffle(even, odd, high);
+    Vec<T> a = shuffled(even, odd, low), b = shuffled(even, odd, high);
     if constexpr (sizeof(span) == sizeof(int)) {
       int first = 2 * span.count;
       if (first < kSpan<T>) return store_part(y + 2 * j, a, first);
@@ -235,8 +236,8 @@ void fold_double(T* g, T* row, int64_t n) {  // g[-1], g[2n] may be written; edg
     VecMask<T> even = lane_numbers<T>() * 2;
     const T* at = g + 2 * j;  // row[j] = (g[2j-1] + 3 g[2j] + 3 g[2j+1] + g[2j+2]) / 4
     Vec<T> a = load(at - 1), b = load(at - 1 + kSpan<T>), c = load(at + 1), d = load(at + 1 + kSpan<T>);
-    Vec<T> before = __builtin_shuffle(a, b, even), zero = __builtin_shuffle(a, b, even + 1);
-    Vec<T> one = __builtin_shuffle(c, d, even), after = __builtin_shuffle(c, d, even + 1);
+    Vec<T> before = shuffled(a, b, even), zero = shuffled(a, b, even + 1);
+    Vec<T> one = shuffled(c, d, even), after = shuffled(c, d, even + 1);
     span.store(row + j, (before + after) * T(0.25) + (zero + one) * T(0.75));
   });
   row[0] += first * T(0.25);

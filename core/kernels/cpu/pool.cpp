@@ -3,6 +3,7 @@
 #include "kernels/cpu/pool.h"
 #include "base/allocator.h"
 #include "kernels/cpu/lanes.h"
+#include "kernels/cpu/shuffle.h"
 
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
@@ -61,7 +62,7 @@ template <class T, class V> FLAMBEAU_INLINE V load_strided(const T* p, int64_t s
     __builtin_memcpy(&b, p + L, sizeof b);
     VecMask<std::conditional_t<sizeof(T) == 4, float, double>> even;
     for (int i = 0; i < L; ++i) even[i] = 2 * i;
-    return __builtin_shuffle(a, b, even);
+    return shuffled(a, b, even);
   }
   for (int i = 0; i < L; ++i) a[i] = p[i * stride];
   return a;
@@ -252,8 +253,8 @@ void avg_pool_backward(const void* grad, void* dxv, const PoolShape& s, bool cou
         Vec<T> v = span.load(g + r * s.out[2] + i) / (high * span.load(divisors.width + i, T(1)));
         if (pairs) {
           VecMask<T> low = lane_numbers<T>() / 2;
-          store(row.data + 2 * i, __builtin_shuffle(v, low));
-          store(row.data + 2 * i + kSpan<T>, __builtin_shuffle(v, low + kSpan<T> / 2));
+          store(row.data + 2 * i, shuffled(v, low));
+          store(row.data + 2 * i + kSpan<T>, shuffled(v, low + kSpan<T> / 2));
         } else if (step == 1) {
           v = span.keep(v);
           for (int64_t k = 0; k < s.kernel[2]; ++k) store(row.data + i + k, load(row.data + i + k) + v);

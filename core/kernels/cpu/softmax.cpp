@@ -1,7 +1,11 @@
 // Softmax, log-softmax, cross entropy and negative log likelihood.
 #include "kernels/cpu/softmax.h"
+
+#include <array>
+
 #include "base/allocator.h"
 #include "kernels/cpu/lanes_math.h"
+#include "kernels/cpu/shuffle.h"
 
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
@@ -145,8 +149,31 @@ template <Column kind, class T> void columns(const T* x, T* y, int64_t outer, in
 
 // Rows of few elements, a row a lane: they are turned into columns on the stack.
 constexpr int64_t kFew = 16;
+
+// So few rows that one vector holds all of them; bit for bit what column() makes of each.
+template <Column kind, class T> void few_in_one(const T* x, T* y, int64_t rows, int64_t n) {
+  const Part<T> span{int(rows * n)};
+  constexpr auto kInverse = [] {  // 2^16 / n, rounded up: what division by the few n there are is made of
+    std::array<int, kFew + 1> inverse{};
+    for (int k = 1; k <= kFew; ++k) inverse[size_t(k)] = (1 << 16) / k + 1;
+    return inverse;
+  }();
+  const VecMask<T> row = lane_numbers<T>() * kInverse[size_t(n)] >> 16, begin = row * int(n);
+  const Vec<T> v = span.load(x);
+  Vec<T> max = splat(-kInfinity<T>), sum = {};
+  for (int i = 0; i < n; ++i) max = greater_of(shuffled(v, begin + i), max);
+  const Vec<T> e = exp_nonpositive<T>(v - max);
+  for (int i = 0; i < n; ++i) sum += shuffled(e, begin + i);
+  if (kind == Column::Softmax) return span.store(y, e * (splat(T(1)) / sum));
+  alignas(64) T logs[kSpan<T>];
+  store(logs, sum);
+  for (int64_t r = 0; r < rows; ++r) logs[r * n] = log_of(logs[r * n]);
+  span.store(y, v - max - shuffled(load(logs), begin));
+}
+
 template <Column kind, class T> void few_in_a_row(const T* x, T* y, int64_t rows, int64_t n) {
   constexpr int64_t L = kSpan<T>;
+  if (rows * n <= L) return few_in_one<kind>(x, y, rows, n);
   parallel_for(ceil_div(rows, L), grain_for(4 * n * L), [=](int64_t begin, int64_t end) {
     alignas(64) T tile[kFew * L] = {};
     for (int64_t task = begin; task < end; ++task) {
