@@ -158,6 +158,22 @@ TEST(conv_channels_and_groups) {
       for (int64_t o : {1, 6, 15, 33}) compare<float>(flat(2, c * groups, o * groups, groups, 9, 10, 3, 1, 1));
 }
 
+TEST(conv_few_outputs_a_group) {  // the weights' gradient has positions in its vectors
+  for (int64_t o : {1, 2, 3, 7, 8})
+    for (int64_t c : {2, 5})
+      for (int64_t k : {1, 3, 5}) {
+        compare<float>(flat(3, c * 2, o * 2, 2, 14, 17, k, 1, k / 2));
+        compare<double>(flat(2, c, o, 1, 13, 19, k, 2, 1));
+      }
+  compare<float>(flat(20, 6, 4, 2, 40, 33, 3, 1, 2));
+  for (int64_t dilation : {1, 5, 9})  // as wide as the image, and taps that see little or nothing of it
+    for (int64_t k : {3, 5}) compare<float>(flat(2, 3, 4, 1, 8, 16, k, 1, dilation * (k - 1) / 2, dilation));
+  ConvShape deep = flat(2, 4, 6, 2, 9, 16, 3, 1, 1);
+  deep.in[0] = 5, deep.kernel[0] = 3, deep.pad[0] = 1;
+  compare<float>(deep);
+  compare<BFloat16>(deep);
+}
+
 TEST(conv_winograd) {  // 3x3, stride 1, at least 16 channels each way
   for (int64_t size : {1, 2, 7, 14, 33}) compare<float>(flat(3, 17, 30, 1, size, size + 1, 3, 1, 1));
   for (int64_t pad : {0, 1, 2, 3}) compare<float>(flat(2, 40, 16, 1, 12, 37, 3, 1, pad));

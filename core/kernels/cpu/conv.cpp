@@ -120,7 +120,9 @@ template <class T> void backward_input_of(const ConvShape& s, const T* dy, const
 template <class T> void weights_of(const Correlation<T>& r, T* dw) {
   if constexpr (std::is_same_v<T, float>)
     if (weight_gradient_winograd(r, dw)) return;
-  r.c == 1 ? weight_gradient_depthwise(r, dw) : weight_gradient(r, dw);
+  // Few output channels leave most of the register tile's columns empty; few positions are not worth a sum across lanes.
+  const bool few = r.o * 2 <= kLanes<T> && r.axis[1].out * r.axis[2].out >= 8 * kLanes<T>;
+  r.c == 1 || few ? weight_gradient_depthwise(r, dw) : weight_gradient(r, dw);
 }
 
 template <class T> void backward_weight_of(const ConvShape& s, const T* x, const T* dy, T* dw, T* dbias) {

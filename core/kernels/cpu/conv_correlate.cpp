@@ -290,7 +290,9 @@ template <class T> void correlate_of(const Correlation<T>& r) {
   if (Pointwise<T>::suits(r)) return Pointwise<T>{r}.run();
   const int64_t positions = r.axis[0].out * r.axis[1].out * r.axis[2].out;
   const int64_t taps = r.axis[0].taps * r.axis[1].taps * r.axis[2].taps;
-  const ConvBlocks b = plan_blocks(r, kBlockK, 256 << 10, 1024);
+  // A block's results stay in the L2 cache while the channels' blocks are added up.
+  const int64_t most = smaller(1024, larger(256, (192 << 10) / int64_t(sizeof(T)) / r.o));
+  const ConvBlocks b = plan_blocks(r, kBlockK, 256 << 10, most);
   const Planes<T> planes(r.axis, r.src_channel, b.separate);
   const Weights<T> weights(r, b.channels);
   const Correlator<T> work{r, b, planes, weights};

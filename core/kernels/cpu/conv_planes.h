@@ -167,7 +167,7 @@ template <class T> struct Planes {
             for (int64_t i = 0; i < images; i++) {
               const T* slice = src + i * src_image + c * src_channel + (inside_z ? at_z * ay.in * ax.in : 0);
               const int64_t first = y0 + low[k], last = first + rows + span[k];
-              const Range good = inside_z ? valid(first, last, ay.stride, phase[k], ay.in) : Range{last, last};
+              Range good = inside_z ? valid(first, last, ay.stride, phase[k], ay.in) : Range{last, last};
               if (line) {
                 clear(out, good.begin - first);
                 if (good.begin < good.end)
@@ -179,6 +179,20 @@ template <class T> struct Planes {
               }
               clear(out, (good.begin - first) * width);
               T* row = out + (good.begin - first) * width;
+              if (ax.stride == 1 && ay.stride == 1 && ax.in == width && good.begin < good.end &&
+                  columns.begin < columns.end) {
+                // One run over all rows, and then zeros where a row's end brought its neighbour's values.
+                const int64_t end = (good.end - good.begin) * width, tail = width - columns.end;
+                const T* from = slice + (good.begin + phase[k]) * width + ax.offset[tx] + columns.begin;
+                const int64_t run = end - columns.begin - tail;
+                copy_strided(row + columns.begin, from, run, 1, 0, run);
+                for (int64_t x = 0; x < columns.begin; x++)
+                  for (int64_t y = 0; y < end; y += width) row[y + x] = 0;
+                for (int64_t x = columns.end; x < width; x++)
+                  for (int64_t y = 0; y < end; y += width) row[y + x] = 0;
+                row += end;
+                good.begin = good.end;
+              }
               for (int64_t y = good.begin; y < good.end; y++, row += width) {
                 const T* from = slice + (y * ay.stride + phase[k]) * ax.in + ax.offset[tx];
                 copy_strided(row, from, width, ax.stride, columns.begin, columns.end);

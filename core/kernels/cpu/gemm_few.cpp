@@ -79,10 +79,11 @@ void dot_columns(const T* a, int64_t a_row, const S* b, int64_t ld, T* y, int64_
 constexpr int64_t kPiece = 1 << 20;  // bytes of B that a thread walks at a time
 
 // A large plain B: its rows are walked in long runs, as memory wants, by cutting k into parts instead of the columns
-// into narrow strips. The parts follow from the shape, and their sums are added in order.
+// into narrow strips. The parts follow from the shape, short enough for little rounding, and are added in order.
 template <class S, class T, int M> void few_in_parts(const Product<S, T>& g, const T* a) {
   const int64_t blocks = ceil_div(g.n, kSweep), width = round_up(ceil_div(g.n, blocks), kLanes<T>);
-  const int64_t rows = round_up(larger(64, kPiece / (width * int64_t(sizeof(S)))), 4), parts = ceil_div(g.k, rows);
+  const int64_t piece = kPiece / (width * int64_t(sizeof(S)));
+  const int64_t rows = round_up(smaller(1024, larger(64, piece)), 4), parts = ceil_div(g.k, rows);
   const int64_t sums_row = blocks * width, part_size = M * sums_row;
   Scratch memory(size_t(parts * part_size) * sizeof(T));
   T* const sums = memory.as<T>();

@@ -102,12 +102,24 @@ template <class T> FLAMBEAU_INLINE Vector<T> load_range(const T* p, int64_t begi
 #endif
 }
 
-template <class T> FLAMBEAU_INLINE T sum_lanes(Vector<T> v) {  // a tree, so that the order does not depend on the data
-  T lane[kLanes<T>];
-  std::memcpy(lane, &v, sizeof(v));
-  for (int half = kLanes<T> / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; i++) lane[i] += lane[i + half];
-  return lane[0];
+// A tree, so that the order does not depend on the data: the upper half onto the lower, and so on.
+template <class T, class V, int... i> FLAMBEAU_INLINE T sum_halves(V v, std::integer_sequence<int, i...>) {
+  constexpr int half = int(sizeof...(i));
+  const auto sum = __builtin_shufflevector(v, v, i...) + __builtin_shufflevector(v, v, (half + i)...);
+  if constexpr (half * sizeof(T) > 16)
+    return sum_halves<T>(sum, std::make_integer_sequence<int, half / 2>());
+  else if constexpr (half == 4)
+    return (sum[0] + sum[2]) + (sum[1] + sum[3]);
+  else
+    return sum[0] + sum[1];
+}
+template <class T> FLAMBEAU_INLINE T sum_lanes(Vector<T> v) {
+  if constexpr (kVectorBytes > 16)
+    return sum_halves<T>(v, std::make_integer_sequence<int, kLanes<T> / 2>());
+  else if constexpr (kLanes<T> == 4)
+    return (v[0] + v[2]) + (v[1] + v[3]);
+  else
+    return v[0] + v[1];
 }
 
 // Conversions to float, a vector at a time: plain loops that the compiler turns into the few instructions needed.
