@@ -60,7 +60,6 @@ DType dtype_of_object(PyObject* o) {
 // ---- Size ----
 PyTypeObject SizeType = {PyVarObject_HEAD_INIT(nullptr, 0)};
 
-
 // Short ones are kept to be used again, as Python keeps tuples. They hold nothing but numbers, so that the collector of
 // cycles need not know of them.
 constexpr Py_ssize_t kShort = 6;
