@@ -82,7 +82,7 @@ def loop(name: str, trace: Trace, lanes: str, conjugate: bool) -> str:
     lines, results = Writer(trace).body()
     kinds = [k for k, r in zip(trace.kinds, trace.results, strict=True) if r is not None]
     text = [f"template <class T>\nvoid {name}(char* const* data, const int64_t* steps, int64_t n) {{", f"  using V = {lanes};"]
-    operands = [(i + len(results), p) for i, p in enumerate(trace.params)]
+    operands = [(i + len(results), p) for i, p in enumerate(trace.params) if p.index in used]
     for i in range(len(results)):
         text.append(f"  char* out{i} = data[{i}];")
     for i, p in operands:
@@ -93,12 +93,11 @@ def loop(name: str, trace: Trace, lanes: str, conjugate: bool) -> str:
         text.append("  const bool past = steps[0] == kPastCaches;")
     text.append("  for (int64_t i = iterations<V>(n); i > 0; --i) {")
     for i, p in operands:
-        if p.index in used:
-            get = {"mask": "load_mask<V>", "real": "load<Real<V>>", "complex": "load<Complex<V>>"}.get(p.kind, "load<V>")
-            value = f"{get}(in{i})"
-            if conjugate and p.value != "g" and p.kind == "value":
-                value = f"conj({value})"
-            text.append(f"    const auto {p.value} = {value};")
+        get = {"mask": "load_mask<V>", "real": "load<Real<V>>", "complex": "load<Complex<V>>"}.get(p.kind, "load<V>")
+        value = f"{get}(in{i})"
+        if conjugate and p.value != "g" and p.kind == "value":
+            value = f"conj({value})"
+        text.append(f"    const auto {p.value} = {value};")
         text.append(f"    in{i} += step{i};")
     text += [f"    {line}" for line in lines]
     for i, (result, kind) in enumerate(zip(results, kinds, strict=True)):

@@ -13,6 +13,17 @@ namespace flambeau {
 inline constexpr int kMaxDims = 64;
 using Ints = std::span<const int64_t>;
 
+// Loops, where the standard library calls memcmp and memmove, which take longer to begin than a few extents take.
+inline bool equal(Ints a, Ints b) {
+  if (a.size() != b.size()) return false;
+  for (size_t i = 0; i < a.size(); i++)
+    if (a[i] != b[i]) return false;
+  return true;
+}
+inline void copy_extents(const int64_t* from, const int64_t* end, int64_t* to) {
+  while (from < end) *to++ = *from++;
+}
+
 class Dims {
  public:
   Dims() = default;
@@ -21,7 +32,7 @@ class Dims {
   Dims(Ints list) {
     reserve(int(list.size()));
     size_ = int(list.size());
-    std::copy(list.begin(), list.end(), data_);
+    copy_extents(list.data(), list.data() + list.size(), data_);
   }
   Dims(const Dims& other) : Dims(Ints(other)) {}
   Dims(Dims&& other) noexcept { take(other); }
@@ -29,7 +40,7 @@ class Dims {
     if (this != &other) {
       reserve(other.size_);
       size_ = other.size_;
-      std::copy(other.begin(), other.end(), data_);
+      copy_extents(other.begin(), other.end(), data_);
     }
     return *this;
   }
@@ -69,17 +80,17 @@ class Dims {
     std::rotate(data_ + at, data_ + size_ - 1, data_ + size_);
   }
   void erase(int at) {
-    std::copy(data_ + at + 1, data_ + size_, data_ + at);
+    copy_extents(data_ + at + 1, data_ + size_, data_ + at);
     size_--;
   }
-  friend bool operator==(const Dims& a, const Dims& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
+  friend bool operator==(const Dims& a, const Dims& b) { return equal(a, b); }
 
  private:
   static constexpr int kInline = 6;
   void reserve(int count) {
     if (count <= capacity_) return;
     auto* grown = static_cast<int64_t*>(allocate(size_t(count) * sizeof(int64_t)));
-    std::copy(data_, data_ + size_, grown);
+    copy_extents(data_, data_ + size_, grown);
     release();
     data_ = grown;
     capacity_ = count;
@@ -92,7 +103,7 @@ class Dims {
   void take(Dims& other) {
     size_ = other.size_;
     if (other.data_ == other.inline_) {
-      std::copy(other.inline_, other.inline_ + size_, inline_);
+      copy_extents(other.inline_, other.inline_ + size_, inline_);
     } else {
       data_ = other.data_;
       capacity_ = other.capacity_;
@@ -128,7 +139,6 @@ inline int64_t times(int64_t a, int64_t b) {
   return r;
 }
 int64_t count_of(Ints sizes);  // product() for sizes that may be too large to count: a RuntimeError then
-inline bool equal(Ints a, Ints b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
 
 Dims contiguous_strides(Ints sizes);
 std::string text_of(Ints list);     // "[2, 3]"

@@ -98,11 +98,16 @@ template <class V> FLAMBEAU_INLINE V sqrt(V x) {
   else
     return __builtin_elementwise_sqrt(x);
 #else
-#if defined(FLAMBEAU_ISA_v4)
+#if defined(FLAMBEAU_ISA_v4) && __has_builtin(__builtin_ia32_sqrtps512_mask)
   else if constexpr (std::is_same_v<V, F32>)
     return __builtin_ia32_sqrtps512_mask(x, x, -1, 4);
   else if constexpr (std::is_same_v<V, F64>)
     return __builtin_ia32_sqrtpd512_mask(x, x, -1, 4);
+#elif defined(FLAMBEAU_ISA_v4)
+  else if constexpr (std::is_same_v<V, F32>)
+    return __builtin_ia32_sqrtps512(x, 4);
+  else if constexpr (std::is_same_v<V, F64>)
+    return __builtin_ia32_sqrtpd512(x, 4);
 #elif defined(FLAMBEAU_ISA_v3)
   else if constexpr (std::is_same_v<V, F32>)
     return __builtin_ia32_sqrtps256(x);
