@@ -171,8 +171,8 @@ Plan plan(Tensor t, std::span<TensorBody*> indices) {
   p.rows.data_outer = outer_stride * item;
   p.rows.block = block;
   int64_t n = product(shape);
-  p.rows.src_outer = n * block * item;
-  p.rows.src_row = block * item;
+  p.rows.src_row = times(block, item);
+  p.rows.src_outer = times(n, p.rows.src_row);
 
   if (count == 1) {  // the index itself is the list
     p.offsets = contiguous(list[size_t(indexed[0])]);

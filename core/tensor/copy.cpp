@@ -14,6 +14,10 @@ static Dims byte_strides(const Tensor& t) {
 Tensor expanded(const Tensor& t, Ints sizes) {
   if (equal(t.sizes(), sizes)) return t;
   int shift = int(sizes.size()) - t.dim();
+  if (shift < 0)
+    fail(ErrorKind::Runtime, "The number of sizes provided (", sizes.size(),
+         ") must be greater or equal to the number of dimensions in the tensor (", t.dim(),
+         ")\nexpand: expected at most ", sizes.size(), " dimensions, for ", shape_text(sizes), "; got ", describe(t));
   Dims strides(int(sizes.size()));
   for (int i = 0; i < t.dim(); i++) {
     bool same = t.size(i) == sizes[i + shift];
