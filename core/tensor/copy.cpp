@@ -7,7 +7,7 @@ namespace flambeau {
 
 static Dims byte_strides(const Tensor& t) {
   Dims strides(t.strides());
-  for (int64_t& s : strides) s *= int64_t(item_size(t.dtype()));
+  for (int64_t& s : strides) s = int64_t(uint64_t(s) * item_size(t.dtype()));  // too large: one that nothing is at
   return strides;
 }
 

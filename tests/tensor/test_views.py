@@ -85,6 +85,14 @@ def test_second_derivative_of_a_view_beyond_its_input():
     assert gg.tolist() == [14, 14, 14]
 
 
+def test_views_of_nothing_far_away():
+    """The place of an empty view may be beyond what an address can say."""
+    x = torch.empty((2**40, 2**20, 0)).as_strided((2**62, 0), (1, 1))
+    v = x[2**62 - 1]
+    assert v.shape == (0,) and v.data_ptr() == x.data_ptr() and torch.ones(4)[3:3].storage_offset() == 3
+    assert torch.empty((2**62, 0))[2**61 :].shape == (2**61, 0)
+
+
 def test_view_made_before_its_base_changes():
     leaf = base().requires_grad_()
     y = leaf * 2
