@@ -53,7 +53,7 @@ Dims output_size(const Tensor& x, const Tensor& w, Ints stride, Ints pad, Ints d
       fail(ErrorKind::Runtime, "Calculated padded input size per channel: (", in, "). Kernel size: (", kernel,
            "). Kernel size can't be greater than actual input size");
     }
-    size.push_back((padded - reach) / stride[size_t(i - 2)] + 1);
+    size.push_back(plus(plus(padded, -reach) / stride[size_t(i - 2)], 1));
   }
   return size;
 }
@@ -63,8 +63,17 @@ struct Geometry {
   int64_t groups;
 };
 Geometry geometry(const Value* args, int first, int n) {
-  return {spread(args[first], n, "stride", "conv"), spread(args[first + 1], n, "padding", "conv"),
-          spread(args[first + 2], n, "dilation", "conv"), args[first + 3].as_int()};
+  Geometry g{spread(args[first], n, "stride", "conv"), spread(args[first + 1], n, "padding", "conv"),
+             spread(args[first + 2], n, "dilation", "conv"), args[first + 3].as_int()};
+  for (int i = 0; i < n; i++) {
+    if (g.stride[i] <= 0)
+      fail(ErrorKind::Runtime, "non-positive stride is not supported\nconvolution: got ", text_of(g.stride));
+    if (g.padding[i] < 0)
+      fail(ErrorKind::Runtime, "negative padding is not supported\nconvolution: got ", text_of(g.padding));
+    if (g.dilation[i] <= 0)
+      fail(ErrorKind::Runtime, "dilation should be greater than zero\nconvolution: got ", text_of(g.dilation));
+  }
+  return g;
 }
 
 // Complex operands as real ones: (a + ib)(c + id) by three real products would lose digits, so four.
@@ -110,12 +119,6 @@ void check_operands(const char* name, const Tensor& x, const Tensor& w, const Va
              text_of(*list));
   if (g.groups > INT32_MAX)
     fail(ErrorKind::Runtime, "integer out of range\n", name, ": expected groups below 2**31; got ", g.groups);
-  for (int64_t s : g.stride)
-    if (s <= 0) fail(ErrorKind::Runtime, "non-positive stride is not supported");
-  for (int64_t p : g.padding)
-    if (p < 0) fail(ErrorKind::Runtime, "negative padding is not supported");
-  for (int64_t d : g.dilation)
-    if (d <= 0) fail(ErrorKind::Runtime, "dilation should be greater than zero");
   if (g.groups <= 0) fail(ErrorKind::Runtime, "non-positive groups is not supported");
   int64_t expected = transposed ? w.size(0) : w.size(1) * g.groups;
   if (w.size(0) % g.groups || w.size(0) < g.groups)
@@ -245,8 +248,6 @@ void convolution_kernel(Call& c) {
   if (w.dim() != x.dim())
     fail(ErrorKind::Runtime, "convolution: expected a weight (o, c, ...); got ", describe(w), " for ", describe(x));
   Geometry g = geometry(c.args, 3, n);
-  for (int64_t s : g.stride)
-    if (s <= 0) fail(ErrorKind::Runtime, "non-positive stride is not supported\nconvolution: got ", text_of(g.stride));
   Dims size = output_size(x, w, g.stride, g.padding, g.dilation);
   check_maps("convolution", x.sizes(), w.sizes(), size, g);
   if (x.dtype() != w.dtype() ||

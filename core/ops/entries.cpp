@@ -11,4 +11,10 @@ Tensor computable(const Tensor& t, const char* name) {
   return contiguous(t);
 }
 
+void expect_shape(const Call& c, const Tensor& g, Ints sizes) {
+  if (!equal(g.sizes(), sizes))
+    fail(ErrorKind::Runtime, c.primitive.name, ": expected a cotangent of shape ", shape_text(sizes), "; got ",
+         describe(g));
+}
+
 }  // namespace flambeau

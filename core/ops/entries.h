@@ -31,6 +31,9 @@ bool view_strides(const Tensor& t, Ints size, Dims& strides);
 Tensor computable(const Tensor& t, const char* name);
 inline int wide(const Tensor& t) { return t.dtype() == DType::Float64; }  // which instance
 
+// What rows that undo another check before they read: the cotangent has the shape of what they undo.
+void expect_shape(const Call& c, const Tensor& g, Ints sizes);
+
 // The type of what a factory makes: as asked, else that of a tensor given with out=, else the fallback.
 DType factory_dtype(const Call& c, const Value& dtype, DType fallback);
 

@@ -7,6 +7,9 @@ using namespace indexing;
 
 namespace {
 
+// A stride in bytes. One that does not fit is of an extent that has no second element.
+int64_t wrapped(int64_t stride, int64_t item) { return int64_t(uint64_t(stride) * uint64_t(item)); }
+
 Tensor permuted(const Tensor& t, const Dims& order) {
   Dims sizes(t.dim()), strides(t.dim());
   for (int i = 0; i < t.dim(); i++) {
@@ -168,16 +171,16 @@ Plan plan(Tensor t, std::span<TensorBody*> indices) {
     at = 0;
   }
   p.rows.outer = outer;
-  p.rows.data_outer = outer_stride * item;
+  p.rows.data_outer = wrapped(outer_stride, item);
   p.rows.block = block;
   int64_t n = product(shape);
-  p.rows.src_outer = n * block * item;
-  p.rows.src_row = block * item;
+  p.rows.src_row = times(block, item);
+  p.rows.src_outer = times(n, p.rows.src_row);
 
   if (count == 1) {  // the index itself is the list
     p.offsets = contiguous(list[size_t(indexed[0])]);
     p.size = p.data.size(at);
-    p.rows.data_row = p.data.stride(at) * item;
+    p.rows.data_row = wrapped(p.data.stride(at), item);
     p.wrap = true;
     return p;
   }

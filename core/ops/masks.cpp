@@ -90,7 +90,7 @@ void bincount(Call& c) {
          "bincount only supports 1-d non-negative integral inputs.\nbincount: expected a vector of numbers from 0 on; "
          "got ",
          describe(t), t.dim() == 1 ? " with a negative one" : "");
-  int64_t bins = std::max(least, largest + 1);
+  int64_t bins = std::max(least, plus(largest, 1));
   if (c.args[1].none()) {
     Tensor& out = result(c, 0, Dims{bins}, DType::Int64);
     int64_t nothing = 0;

@@ -53,16 +53,11 @@ int64_t forward_shift(int64_t shift, int64_t n, int sign) {
   return step < 0 ? step + n : step;
 }
 
-// What rows that undo a view check before they write: the cotangent has the shape of the view.
-void expect_shape(const Call& c, const Tensor& g, Ints sizes) {
-  if (!equal(g.sizes(), sizes))
-    fail(ErrorKind::Runtime, c.primitive.name, ": expected a cotangent of shape ", shape_text(sizes), "; got ",
-         describe(g));
-}
-
 // The extents that such rows are given, and the dimension among them.
 int dim_among(const Call& c, Ints sizes, int64_t dim) {
   if (sizes.empty()) fail(ErrorKind::Runtime, c.primitive.name, ": expected extents of at least one dimension; got ()");
+  for (int64_t n : sizes)
+    if (n < 0) fail(ErrorKind::Runtime, c.primitive.name, ": expected extents; got ", shape_text(sizes));
   return wrap_dim(dim, int(sizes.size()));
 }
 
@@ -476,16 +471,12 @@ void pad_constant(Backward& b) {
 }
 
 void as_strided_backward(Backward& b) {
-  Tensor laid_out;
-  if (b.differentiable) {  // without in-place changes: the cotangent may be batched
-    int64_t n = 1;
-    for (size_t i = 0; i < b.args[1].as_ints().size(); i++)
-      n += std::max<int64_t>(b.args[1].as_ints()[i] - 1, 0) * b.args[2].as_ints()[i];
-    laid_out = ops::as_strided_backward(b.grads[0], Dims{n}, Dims{1}, b.args[2], 0);
-  } else {
-    laid_out = empty_strided(b.args[1].as_ints(), b.args[2].as_ints(), b.grads[0].dtype());
-    ops::copy_(laid_out, b.grads[0]);
-  }
+  // The storage that the view was of: zeros where the input has no element, sums where it has several in one place.
+  Ints sizes = b.args[1].as_ints(), strides = b.args[2].as_ints(), view = b.args[3].as_ints();
+  int64_t last = 0, reach = b.args[4].as_int();
+  for (size_t i = 0; i < sizes.size(); i++) last += std::max<int64_t>(sizes[i] - 1, 0) * strides[i];
+  for (size_t i = 0; i < view.size(); i++) reach += std::max<int64_t>(b.shapes[0][i] - 1, 0) * view[i];
+  Tensor laid_out = ops::as_strided_backward(b.grads[0], Dims{std::max(last, reach) + 1}, Dims{1}, b.args[2], 0);
   b.out[0] = ops::as_strided(laid_out, b.shapes[0], b.args[3].as_ints(), b.args[4].as_int());
 }
 

@@ -11,6 +11,13 @@ const kernels::NormKernels& kernel() { return kernels::table<kernels::NormKernel
 Tensor optional(const Value& v, DType dtype) { return v.none() ? Tensor() : contiguous(converted(v.peek(), dtype)); }
 void* data(const Tensor& t) { return t ? t.data() : nullptr; }
 
+// The gradients of weight and bias where the input has no elements, whatever its other extents are.
+void nothing_reached(const Tensor& dw, const Tensor& db) {
+  uint64_t nothing[2] = {};
+  if (dw) fill_with(dw, nothing);
+  if (db) fill_with(db, nothing);
+}
+
 int64_t check_shape(const char* name, const Tensor& x, Ints shape, const Value& weight, const Value& bias) {
   if (shape.empty())
     fail(ErrorKind::Runtime,
@@ -145,20 +152,30 @@ void batch_norm_kernel(Call& c) {
     if (!c.args[i].none() && c.tensor(i).numel() != channels)
       fail(ErrorKind::Runtime, names[i], " should contain ", channels, " elements not ", c.tensor(i).numel(),
            "\nbatch_norm: expected one value per channel of ", describe(t));
-  bool has_running = !c.args[3].none(), train = c.args[5].as_bool() || !has_running;
+  bool has_running = !c.args[3].none(), train = c.args[5].as_bool();
+  if (train && has_running == c.args[4].none())
+    fail(ErrorKind::Value,
+         "running_mean and running_var must either both be None or neither be None\nbatch_norm: expected running "
+         "statistics that belong together; got ",
+         has_running ? "only running_mean" : "only running_var");
+  for (int i : {3, 4})
+    if (!train && c.args[i].none())
+      fail(ErrorKind::Runtime, names[i],
+           " must be defined in evaluation mode\nbatch_norm: expected running statistics to "
+           "normalize with; got None\nhint: training=True takes those of the input");
   Tensor x = computable(t, "batch_norm");
   DType dtype = x.dtype();
   Tensor w = optional(c.args[1], dtype), b = optional(c.args[2], dtype), y = empty(t.sizes(), dtype);
   Tensor mean = empty(Dims{channels}, dtype), rstd = empty(Dims{channels}, dtype);
   kernels::ChannelShape shape = channels_of(sizes);
+  if (!t.numel()) shape.batch = 0;  // however many images of nothing there are
   if (train) {
     Tensor running_mean = optional(c.args[3], dtype), running_var = optional(c.args[4], dtype);
-    bool update = c.args[5].as_bool() && has_running;
     if (t.numel())
       kernel().batch_norm_train[wide(x)](x.data(), data(w), data(b), y.data(), mean.data(), rstd.data(),
-                                         update ? data(running_mean) : nullptr, update ? data(running_var) : nullptr,
-                                         shape, c.args[7].as_double(), c.args[6].as_double());
-    if (update) {
+                                         data(running_mean), data(running_var), shape, c.args[7].as_double(),
+                                         c.args[6].as_double());
+    if (has_running) {
       for (auto [arg, now] : {std::pair{3, &running_mean}, {4, &running_var}}) {
         if (now->get() != c.tensor(arg).get()) copy_into(c.tensor(arg), *now);
         bump_version(c.tensor(arg).get());
@@ -245,7 +262,7 @@ void group_norm_kernel(Backward& b) {
   int64_t groups = b.args[1].as_int();
   if (b.differentiable) {
     Dims per_channel = channel_shape(t.dim(), t.size(1)),
-         grouped{t.size(0), groups, t.size(0) ? t.numel() / (t.size(0) * groups) : 0};
+         grouped{t.size(0), groups, t.size(0) ? t.numel() / t.size(0) / groups : 0};
     Tensor gw = b.args[2].none() ? g : ops::mul(g, ops::reshape(b.args[2], per_channel));
     Composed k = composed(ops::reshape(t, grouped), ops::reshape(gw, grouped), Dims{2}, b.args[4].as_double(), true);
     Dims rest = others(t.dim(), 1);
@@ -259,8 +276,11 @@ void group_norm_kernel(Backward& b) {
   Tensor dx = b.needed(0) ? empty(t.sizes(), x.dtype()) : Tensor(),
          dw = b.needed(2) ? empty(b.shapes[2], x.dtype()) : Tensor(),
          db = b.needed(3) ? empty(b.shapes[3], x.dtype()) : Tensor();
-  kernel().group_norm_backward[wide(x)](grad.data(), x.data(), data(w), b.results[1].data(), b.results[2].data(),
-                                        data(dx), data(dw), data(db), channels_of(t.sizes(), groups));
+  if (t.numel())
+    kernel().group_norm_backward[wide(x)](grad.data(), x.data(), data(w), b.results[1].data(), b.results[2].data(),
+                                          data(dx), data(dw), data(db), channels_of(t.sizes(), groups));
+  else
+    nothing_reached(dw, db);
   if (dx) b.out[0] = converted(dx, b.dtypes[0]);
   if (dw) b.out[2] = converted(dw, b.dtypes[2]);
   if (db) b.out[3] = converted(db, b.dtypes[3]);
@@ -270,8 +290,7 @@ void batch_norm_kernel(Backward& b) {
   const Tensor& g = b.grads[0];
   if (!g) return;
   const Tensor& t = b.args[0].peek();
-  // Running statistics are not kept; without a value for them the batch's were used.
-  bool train = b.args[5].as_bool() || b.shapes[3].empty();
+  bool train = b.args[5].as_bool();
   int channel = t.dim() > 1 ? 1 : 0;
   Dims rest = others(t.dim(), channel), per_channel = channel_shape(t.dim(), t.size(channel));
   if (b.differentiable) {
@@ -299,6 +318,8 @@ void batch_norm_kernel(Backward& b) {
   if (t.numel())
     kernel().batch_norm_backward[wide(x)](grad.data(), x.data(), data(w), b.results[1].data(), b.results[2].data(),
                                           data(dx), data(dw), data(db), channels_of(sizes), train);
+  else
+    nothing_reached(dw, db);
   if (dx) b.out[0] = converted(dx, b.dtypes[0]);
   if (dw) b.out[1] = converted(dw, b.dtypes[1]);
   if (db) b.out[2] = converted(db, b.dtypes[2]);

@@ -105,6 +105,7 @@ Dims output_size(const std::string& op, Ints in, const Window& w) {
   Dims out(in);
   bool small = false;
   for (int i = 0; i < n; i++) {
+    plus(in[size_t(lead + i)], 2 * w.padding[i] + w.stride[i]);  // an error unless the sums below are numbers
     out[lead + i] =
         kernels::pool_output_size(in[size_t(lead + i)], w.size[i], w.stride[i], w.padding[i], w.dilation[i], w.ceil);
     small = small || out[lead + i] < 1;

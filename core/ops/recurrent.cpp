@@ -24,7 +24,8 @@ struct Steps {
 };
 
 Steps steps_of(const char* name, Ints gates_sizes, Ints state, Ints sizes, bool reverse, int64_t multiple) {
-  if (gates_sizes.size() < 2 || state.size() != 2 || gates_sizes.back() != multiple * state[1])
+  if (gates_sizes.size() < 2 || state.size() != 2 || gates_sizes.back() % multiple ||
+      gates_sizes.back() / multiple != state[1])
     fail(ErrorKind::Runtime, name, ": expected gates (..., ", multiple, " * hidden) and a state (batch, hidden); got ",
          shape_text(gates_sizes), " and ", shape_text(state));
   Steps s{state[0], state[1], gates_sizes.back(), 0, 0, Dims(sizes), {}, reverse};

@@ -189,7 +189,7 @@ void unreduce(Call& c) {
   Dims kept(size);
   for (int i = 0; i < kept.size(); i++)
     if (dims.has(i)) {
-      n *= kept[i];
+      n = times(n, kept[i]);
       kept[i] = 1;
     }
   if (!c.args[3].as_bool()) t = ops::reshape(t, kept);

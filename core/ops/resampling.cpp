@@ -231,6 +231,11 @@ void pad_borders(Call& c) {
   Tensor x = contiguous(t);
   Tensor& y = result(c, 0, p.out, t.dtype());
   if (!y.numel()) return;
+  if (!x.numel())
+    fail(ErrorKind::Runtime,
+         "Expected a tensor with possibly 0 batch size and other non-zero dimensions for input, but got: ",
+         text_of(t.sizes()), "\npad: expected borders that there is something to fill from; got ", describe(t), " and ",
+         shape_text(padding));
   kernels::table<kernels::MovementKernels>().pad(y.data(), x.data(), batch_of(t, p), p.size.size(), p.size.data(),
                                                  p.before.data(), p.after.data(), mode, int(item_size(t.dtype())));
 }

@@ -148,8 +148,16 @@ void index_select(Call& c) {
 
 void index_select_backward(Call& c) {
   const Tensor& g = c.tensor(0);
-  Tensor out = zeros(c.args[1].as_ints(), g.dtype()), index = contiguous(converted(c.tensor(3), DType::Int64));
-  if (g.numel()) add_along("index_select_backward", out, wrap_dim(c.args[2].as_int(), out.dim()), index, g, nullptr);
+  Dims slices(c.args[1].as_ints());
+  int dim = wrap_dim(c.args[2].as_int(), slices.size());
+  if (slices.size()) slices[dim] = c.tensor(3).numel();
+  expect_shape(c, g, slices);
+  Tensor index = positions(c.primitive.name, c.tensor(3), true, "expected int32 or int64 positions", ErrorKind::Runtime,
+                           ErrorKind::Index);
+  if (slices.empty() && index.numel() != 1)
+    fail(ErrorKind::Runtime, c.primitive.name, ": expected one position; got ", index.numel());
+  Tensor out = zeros(c.args[1].as_ints(), g.dtype());
+  if (g.numel()) add_along(c.primitive.name, out, dim, index, g, nullptr);
   c.results[0] = out;
 }
 
@@ -271,6 +279,7 @@ void take(Call& c) {
 }
 
 void take_backward(Call& c) {
+  expect_shape(c, c.tensor(0), c.tensor(2).sizes());
   Tensor g = contiguous(c.tensor(0)), index = take_index(c.tensor(2)), out = zeros(c.args[1].as_ints(), g.dtype());
   int64_t item = int64_t(item_size(g.dtype()));
   kernels::BlockRows rows{.outer = 1, .data_outer = 0, .src_outer = 0, .block = 1, .data_row = item, .src_row = item};
@@ -299,7 +308,11 @@ void embedding(Call& c) {
 }
 
 void embedding_backward(Call& c) {
-  Tensor g = contiguous(c.tensor(0)), index = embedding_index(c.tensor(1));
+  const Tensor& vectors = c.tensor(0);
+  Dims expected(c.tensor(1).sizes());
+  expected.push_back(vectors.dim() ? vectors.size(vectors.dim() - 1) : 0);
+  expect_shape(c, vectors, expected);
+  Tensor g = contiguous(vectors), index = embedding_index(c.tensor(1));
   int64_t n = c.args[2].as_int(), width = g.size(g.dim() - 1), row = width * int64_t(item_size(g.dtype()));
   Tensor out = zeros(Dims{n, width}, g.dtype());
   kernels::BlockRows rows{.outer = 1, .data_outer = 0, .src_outer = 0, .block = width, .data_row = row, .src_row = row};

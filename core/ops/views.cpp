@@ -4,6 +4,9 @@
 namespace flambeau {
 
 DimSet dim_set(const Value& dims, int rank) {
+  if (rank > kMaxDims)
+    fail(ErrorKind::Runtime, "only tensors with up to ", kMaxDims,
+         " dims are supported\nexpected fewer dimensions; got ", rank);
   DimSet set;
   if (dims.none() || (dims.kind == Kind::Ints && dims.count == 0)) {
     set.add_all(rank);
@@ -340,7 +343,7 @@ void view_as_real(Call& c) {
   const Tensor& t = c.tensor(0);
   if (!is_complex(t.dtype())) fail(ErrorKind::Runtime, "view_as_real is only supported for complex tensors");
   Dims sizes(t.sizes()), strides(t.strides());
-  for (int64_t& s : strides) s *= 2;
+  for (int64_t& s : strides) s = int64_t(uint64_t(s) * 2);  // too large: one that nothing is at
   sizes.push_back(2);
   strides.push_back(1);
   c.results[0] = tensor_over(Ref<Storage>::share(t.storage()), real_of(t.dtype()), sizes, strides, t.offset() * 2);
@@ -380,8 +383,8 @@ void view_dtype(Call& c) {
     if (t.stride(last) != 1)
       fail(ErrorKind::Runtime, "self.stride(-1) must be 1 to view ", python_name_of(t.dtype()), " as ",
            python_name_of(to), " (different element sizes), but got ", t.stride(last));
-    bool fits = t.size(last) * from_size % to_size == 0 && byte_offset % to_size == 0;
-    for (int i = 0; i < last; i++) fits = fits && t.stride(i) * from_size % to_size == 0;
+    bool fits = times(t.size(last), from_size) % to_size == 0 && byte_offset % to_size == 0;
+    for (int i = 0; i < last; i++) fits = fits && times(t.stride(i), from_size) % to_size == 0;
     if (!fits)
       fail(ErrorKind::Runtime, "self.size(-1) must be divisible by ", to_size / from_size, " to view ",
            python_name_of(t.dtype()), " as ", python_name_of(to), " (different element sizes), but got ", t.size(last));

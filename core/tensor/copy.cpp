@@ -7,13 +7,17 @@ namespace flambeau {
 
 static Dims byte_strides(const Tensor& t) {
   Dims strides(t.strides());
-  for (int64_t& s : strides) s *= int64_t(item_size(t.dtype()));
+  for (int64_t& s : strides) s = int64_t(uint64_t(s) * item_size(t.dtype()));  // too large: one that nothing is at
   return strides;
 }
 
 Tensor expanded(const Tensor& t, Ints sizes) {
   if (equal(t.sizes(), sizes)) return t;
   int shift = int(sizes.size()) - t.dim();
+  if (shift < 0)
+    fail(ErrorKind::Runtime, "The number of sizes provided (", sizes.size(),
+         ") must be greater or equal to the number of dimensions in the tensor (", t.dim(),
+         ")\nexpand: expected at most ", sizes.size(), " dimensions, for ", shape_text(sizes), "; got ", describe(t));
   Dims strides(int(sizes.size()));
   for (int i = 0; i < t.dim(); i++) {
     bool same = t.size(i) == sizes[i + shift];

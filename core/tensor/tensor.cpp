@@ -156,7 +156,10 @@ Tensor tensor_over(Ref<Storage> storage, DType dtype, Ints sizes, Ints strides, 
   TensorBody* t = new_body(dtype);
   Tensor result(t);
   first_geometry(t, sizes, strides);
-  t->data = storage->data + offset * int64_t(item_size(dtype));
+  int64_t bytes;
+  const bool counted = !__builtin_mul_overflow(offset, int64_t(item_size(dtype)), &bytes);
+  if (t->numel == 0 && (!counted || bytes < 0 || bytes > int64_t(storage->bytes))) bytes = 0;  // nothing lies there
+  t->data = storage->data + bytes;
   t->storage = storage.detach();
   return result;
 }

@@ -44,7 +44,7 @@ def poisson(input: Tensor, generator: Any = None) -> Tensor:
     """
     if not input.dtype.is_floating_point:
         raise error(RuntimeError, "poisson only supports floating-point dtypes for input", "poisson", "floats", input)
-    if input.numel() and P.amin(P.detach(input), (), False).item() < 0:
+    if input.numel() and not P.amin(P.detach(input), (), False).item() >= 0:  # nan neither: its draw would not end
         phrase = "invalid Poisson rate, expected all elements to be non-negative"
         raise error(RuntimeError, phrase, "poisson", "rates of at least 0", input)
     uniform, _ = sources(generator)
@@ -93,6 +93,8 @@ def binomial(count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
 
     def draw(n: float, p: float) -> float:
         """One draw; failures are counted where they are rarer."""
+        if math.isnan(n) or math.isnan(p):  # no draw would end
+            return math.nan
         if n <= 0 or p <= 0:
             return 0.0
         if p >= 1:

@@ -119,6 +119,44 @@ def test_a_hook_that_runs_backward_itself():
     assert x.grad.tolist() == [3, 3, 3]
 
 
+def training(seed, steps):
+    """A whole small training: batches from a loader, dropout, backward, clipping, a step; the losses, of numbers drawn here alone."""
+    own = torch.Generator().manual_seed(seed)
+    model = nn.Sequential(nn.Conv1d(2, 4, 3, padding=1), nn.BatchNorm1d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
+    recurrent = nn.LSTM(2, 4)
+    with torch.no_grad():
+        for p in [*model.parameters(), *recurrent.parameters()]:
+            p.uniform_(-0.3, 0.3, generator=own)
+    points = torch.rand(24, 2, 16, generator=own)
+    loader = data.DataLoader(data.TensorDataset(points, torch.arange(24) % 3), batch_size=8, shuffle=True, generator=own)
+    parameters = [*model.parameters(), *recurrent.parameters()]
+    optimizer = [torch.optim.SGD, torch.optim.AdamW][seed % 2](parameters, lr=0.01)
+    losses = []
+    for _ in range(steps):
+        for x, y in loader:
+            optimizer.zero_grad()
+            hidden, _ = recurrent(x.permute(2, 0, 1))
+            noise = nn.functional.dropout(torch.randn(2000)).sum() * 0  # of the numbers that all threads draw from
+            loss = nn.functional.cross_entropy(model(x), y) + hidden.square().mean() + noise
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            losses.append(loss.item())
+    return losses
+
+
+def test_trainings_at_the_same_time_do_not_touch_each_other(four_threads):
+    alone = [training(seed, 3) for seed in range(2)]
+    assert len(alone[0]) == 9 and alone[0] != alone[1]
+    beside = [None, None]
+
+    def work(i):
+        beside[i] = training(i, 3)
+
+    together(2, work)
+    assert beside == alone
+
+
 DRAWING = """
 import os, sys, threading
 import flambeau as torch

@@ -1,5 +1,7 @@
 """Densities against SciPy, draws against means and cdfs, gradients of draws, and what is refused."""
 
+import math
+
 import numpy as np
 import pytest
 import scipy.stats as st
@@ -173,3 +175,10 @@ def test_counts_drawn_by_rejection_follow_their_law():
         assert abs(drawn.var().item() - variance) < 5 * variance * ((kurtosis + 2) / n) ** 0.5
     with pytest.raises(RuntimeError, match="invalid Poisson rate"):
         torch.poisson(torch.tensor([-1.0]))
+
+
+def test_draws_by_rejection_from_no_number_come_to_an_end():
+    with pytest.raises(RuntimeError, match="invalid Poisson rate"):
+        torch.poisson(torch.tensor([1.0, math.nan]))
+    counts, chances = torch.tensor([math.nan, 3.0, 3.0]), torch.tensor([0.5, math.nan, 1.0])
+    assert str(torch.binomial(counts, chances).tolist()) == "[nan, nan, 3.0]"

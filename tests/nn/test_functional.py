@@ -166,3 +166,73 @@ def test_the_primitive_of_nll_loss_checks_its_target(target):
             continue
         with pytest.raises((ValueError, RuntimeError, IndexError)):
             torch._C.ops["class_nll"](torch.zeros(shape), torch.zeros(target, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("call", [
+    lambda ops, n: ops["take_backward"](torch.ones(n), (3, 4), torch.zeros(2000, dtype=torch.int64)),
+    lambda ops, n: ops["embedding_backward"](torch.ones(n, 4), torch.zeros(2000, dtype=torch.int64), 5, -1),
+    lambda ops, n: ops["index_select_backward"](torch.ones(n), (5,), 0, torch.zeros(2000, dtype=torch.int64)),
+    lambda ops, n: ops["index_select_backward"](torch.ones(n, 3), (5, 4), 0, torch.zeros(n, dtype=torch.int64)),
+])  # fmt: skip
+@pytest.mark.parametrize("n", [0, 1, 1999])
+def test_the_primitives_of_gradients_by_index_check_their_cotangent(call, n):
+    with pytest.raises(RuntimeError, match="expected a cotangent of shape"):
+        call(torch._C.ops, n)
+
+
+def test_running_statistics_come_together():
+    x, there = torch.ones(3, 2), torch.ones(2)
+    for mean, var in ((there, None), (None, there)):
+        with pytest.raises(ValueError, match="must either both be None or neither be None"):
+            F.batch_norm(x, mean, var, training=True)
+    for mean, var, which in ((there, None, "var"), (None, there, "mean"), (None, None, "mean")):
+        with pytest.raises(RuntimeError, match=f"running_{which} must be defined in evaluation mode"):
+            F.batch_norm(x, mean, var)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (2, 3, 0), (0, 3, 2**40), (2**18, 3, 2**40, 0)])
+@pytest.mark.parametrize("norm", [
+    lambda x, w, b: F.batch_norm(x, torch.zeros(3), torch.ones(3), w, b),
+    lambda x, w, b: F.group_norm(x, 3, w, b),
+])  # fmt: skip
+def test_gradients_of_norms_of_nothing(norm, shape):
+    """No elements, but extents whose product is beyond any memory: zeros, not what lay there, and no walk along them."""
+    w, b = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)
+    y = norm(torch.empty(shape, requires_grad=True), w, b)
+    torch.full((3,), 5.0), torch.full((3,), 6.0)
+    y.sum().backward()
+    assert w.grad.tolist() == b.grad.tolist() == [0, 0, 0]
+
+
+def test_batch_norm_of_more_images_of_nothing_than_can_be_counted():
+    F.batch_norm(torch.empty((2**58, 3, 0), requires_grad=True), torch.zeros(3), torch.ones(3)).sum().backward()
+
+
+def test_group_norm_without_weights_of_more_channels_than_there_is_memory():
+    x = torch.empty((0, 2**62), requires_grad=True)
+    F.group_norm(x, 2).sum().backward()
+    assert x.grad.shape == x.shape
+
+
+def test_addmm_of_an_input_with_too_many_dimensions():
+    for shape in ((1, 2, 4), (1,) * 12 + (2, 4)):
+        with pytest.raises(RuntimeError, match="must be greater or equal to the number of dimensions"):
+            torch.addmm(torch.ones(shape), torch.ones(2, 3), torch.ones(3, 4))
+
+
+def test_positions_outside_of_what_was_pooled():
+    """What max_pool_backward leaves out, its own gradient may not read."""
+    at = torch.tensor([[-1, 2, 5, 10**6, -(10**6)]])
+    g = torch.ones(1, 5, requires_grad=True)
+    back = torch._C.ops["max_pool_backward"](g, at, (1, 5), 1)
+    assert back.tolist() == [[0, 0, 1, 0, 0]]
+    back.sum().backward()
+    assert g.grad.tolist() == [[0, 1, 0, 0, 0]]
+    assert torch._C.ops["max_pool_gather"](torch.ones(1, 5), at, 1).tolist() == [[0, 1, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("mode", ["replicate", "reflect", "circular"])
+def test_borders_of_nothing(mode):
+    with pytest.raises(RuntimeError):
+        F.pad(torch.empty(1, 2, 3, 0), (1, 1, 0, 0), mode=mode)
+    assert F.pad(torch.empty(0, 2, 3), (1, 1), mode=mode).shape == (0, 2, 5)

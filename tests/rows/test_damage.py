@@ -1,6 +1,7 @@
 """Every operation with damaged arguments: a Python exception of an expected kind or a result, never a crash or a hang.
 
-FLAMBEAU_DAMAGE is the number of damaged calls of each operation; .ci/sanitize runs many more than usual.
+FLAMBEAU_DAMAGE is the number of calls of each operation with damage drawn at random. Where it is given, as .ci/sanitize
+does, every sample's every argument is damaged in turn as well, otherwise those of one sample.
 """
 
 import ast
@@ -20,10 +21,12 @@ import flambeau as torch
 from flambeau._composites import FUNCTIONS, METHODS
 from rows import all_rows
 
+from .misfit import layer, likely, misfits, recorded
 from .mutation import damaged, fresh, used
 from .sampling import dtypes_of, samples
 from .trying import in_place, operation, tensors
 
+THOROUGH = "FLAMBEAU_DAMAGE" in os.environ
 ROUNDS = int(os.environ.get("FLAMBEAU_DAMAGE", "12"))
 EXPECTED = (RuntimeError, IndexError, ValueError, TypeError, OverflowError)
 ROWS = {row.name: row for row in all_rows()}
@@ -94,6 +97,39 @@ def test_rows(name):
             attempt(function, args, named, f"{name}({described(named)})")
 
 
+def right(row):
+    """Calls of the row that are right, one for each way that its samples differ in what is given and how many dimensions it has."""
+    if row.name.endswith("_layer"):
+        return [layer(row), layer(row) | {"input_gates": layer(row)["input_gates"].reshape(6, -1)[:5], "sizes": (3, 2)}]
+    cases, seen = [], set()
+    for dtype in ("float32", "int64", "complex64", "bool"):
+        for sample in samples(row, dtype) if dtype in dtypes_of(row) and not cases else ():
+            case = tensors(sample, dtype)
+            kind = tuple((name, v.dim() if isinstance(v, torch.Tensor) else type(v)) for name, v in case.items())
+            if kind not in seen:
+                seen.add(kind)
+                cases.append(case)
+    return (cases if THOROUGH else cases[-1:]) or [likely(row)]
+
+
+@pytest.mark.parametrize("name", sorted(ROWS))
+def test_each_argument_of_a_row(name):
+    row = ROWS[name]
+    tried = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for case in right(row):
+            used(operation(row)(**case))
+            for argument in case:
+                for what, value in misfits(case[argument]):
+                    given = case | {argument: value}
+                    attempt(operation(row), [], {n: recorded(v) for n, v in given.items()}, f"{name}, {argument}: {what}")
+                    if in_place(row):
+                        attempt(in_place(row), [], {n: torch.clone(v) if isinstance(v, torch.Tensor) else v for n, v in given.items()}, f"{name}_, {argument}: {what}")
+                    tried += 1
+    assert tried or not row.params
+
+
 def calls(text, label, words):
     """The calls of `label` in a docstring's examples, with their arguments as values."""
     found = []
@@ -129,6 +165,22 @@ def test_composites(name):
         for _ in range(ROUNDS):
             args, named = damaged(r, *r.choice(cases))
             attempt(function, args, named, f"{name}({described(args)}, {described(named)})")
+
+
+@pytest.mark.parametrize("name", sorted(COMPOSITES))
+def test_each_argument_of_a_composite(name):
+    function = COMPOSITES[name]
+    cases = calls(function.__doc__, name.rpartition(".")[2], {"torch": torch, "math": math})
+    if not cases:
+        pytest.skip("no call of it in its example")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for args, named in cases if THOROUGH else cases[:1]:
+            for place in [*range(len(args)), *named]:
+                for what, value in misfits(args[place] if isinstance(place, int) else named[place]):
+                    given, words = [*args], {**named}
+                    (given if isinstance(place, int) else words)[place] = value
+                    attempt(function, [recorded(v) for v in given], {n: recorded(v) for n, v in words.items()}, f"{name}, argument {place}: {what}")
 
 
 def test_there_is_something_to_damage():

@@ -68,6 +68,31 @@ def test_change_through_a_view_reaches_gradients(name):
     assert torch.equal(leaf.grad, inside * 12 + (1 - inside) * 2)
 
 
+def test_second_derivative_of_a_view_beyond_its_input():
+    """as_strided shows the storage, also where the input has no element: nothing flows from there, in either direction."""
+    x = torch.arange(8.0)[::2].detach().requires_grad_()
+    w = torch.ones(3, requires_grad=True)
+    for _ in range(20):
+        torch.full((8,), 5.0)  # what lies in the memory that is taken next
+        (g,) = torch.autograd.grad(x.as_strided((3,), (1,), 0), x, w, create_graph=True)
+        assert g.tolist() == [1, 1, 0, 0]
+        (gg,) = torch.autograd.grad(g, w, torch.tensor([2.0, 3.0, 4.0, 5.0]))
+        assert gg.tolist() == [2, 0, 3]
+    same = torch.ones(1).expand(4).detach().requires_grad_()  # four elements in one place: each gets the whole sum
+    (g,) = torch.autograd.grad(same.as_strided((3,), (0,), 0), same, w, create_graph=True)
+    assert g.tolist() == [3, 3, 3, 3]
+    (gg,) = torch.autograd.grad(g, w, torch.tensor([2.0, 3.0, 4.0, 5.0]))
+    assert gg.tolist() == [14, 14, 14]
+
+
+def test_views_of_nothing_far_away():
+    """The place of an empty view may be beyond what an address can say."""
+    x = torch.empty((2**40, 2**20, 0)).as_strided((2**62, 0), (1, 1))
+    v = x[2**62 - 1]
+    assert v.shape == (0,) and v.data_ptr() == x.data_ptr() and torch.ones(4)[3:3].storage_offset() == 3
+    assert torch.empty((2**62, 0))[2**61 :].shape == (2**61, 0)
+
+
 def test_view_made_before_its_base_changes():
     leaf = base().requires_grad_()
     y = leaf * 2

@@ -171,7 +171,8 @@ void max_unpool_backward(const void* grad, const int64_t* indices, void* dxv, in
   auto dx = static_cast<T*>(dxv);
   parallel_for(planes, grain_for(in_size), [=](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p)
-      for (int64_t i = p * in_size; i < (p + 1) * in_size; ++i) dx[i] = g[p * out_size + indices[i]];
+      for (int64_t i = p * in_size; i < (p + 1) * in_size; ++i)  // outside is nothing, as in max_pool_backward
+        dx[i] = uint64_t(indices[i]) < uint64_t(out_size) ? g[p * out_size + indices[i]] : T(0);
   });
 }
 
