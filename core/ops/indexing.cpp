@@ -191,7 +191,7 @@ Plan plan(Tensor t, std::span<TensorBody*> indices) {
   for (int k = 0; k < count; k++) {
     dim_sizes.push_back(p.data.size(at + k));
     dim_strides.push_back(p.data.stride(at + k));
-    p.size += (dim_sizes.back() - 1) * dim_strides.back();
+    if (p.size) p.size += (dim_sizes.back() - 1) * dim_strides.back();
     views.push_back(expanded(list[size_t(indexed[k])], shape));
   }
   for (Tensor& v : views) {

@@ -51,7 +51,7 @@ Window window_of(const std::string& op, int n, const Value& size, const Value& s
     if (w.padding[i] < 0)
       fail(ErrorKind::Runtime, "pad must be non-negative, but got pad: ", w.padding[i], "\n", op,
            "(): padding must be non-negative, but got ", w.padding[i]);
-    int64_t reach = (w.size[i] - 1) * w.dilation[i] + 1;
+    int64_t reach = plus(times(w.size[i] - 1, w.dilation[i]), 1);
     if (w.padding[i] > reach / 2)
       fail(ErrorKind::Runtime, "pad should be at most half of effective kernel size, but got pad=", w.padding[i],
            ", kernel_size=", w.size[i], " and dilation=", w.dilation[i], "\n", op,
@@ -105,7 +105,9 @@ Dims output_size(const std::string& op, Ints in, const Window& w) {
   Dims out(in);
   bool small = false;
   for (int i = 0; i < n; i++) {
-    plus(in[size_t(lead + i)], 2 * w.padding[i] + w.stride[i]);  // an error unless the sums below are numbers
+    // Errors unless all sums below are numbers; twice the padding is at most the window's reach.
+    plus(plus(in[size_t(lead + i)], 2 * w.padding[i]), w.stride[i]);
+    plus(times(w.size[i], w.dilation[i]), w.stride[i]);
     out[lead + i] =
         kernels::pool_output_size(in[size_t(lead + i)], w.size[i], w.stride[i], w.padding[i], w.dilation[i], w.ceil);
     small = small || out[lead + i] < 1;
