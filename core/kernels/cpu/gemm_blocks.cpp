@@ -111,6 +111,8 @@ template <class Kind> struct Blocks {
             t.c = g.c + (m0 + top) * g.c_row + n;
             t.c_row = g.c_row;
           } else {
+            if (by_panel)
+              for (int64_t r = top; r < top + height; r++) __builtin_prefetch(g.c + (m0 + r) * g.c_row + n, 1);
             t.c = sums.as<Acc>() + top * sums_row + (by_panel ? 0 : n - n0);
             t.c_row = sums_row;
           }
