@@ -163,6 +163,18 @@ TEST(gemm_large_shapes) {
       compare<float>(1, s[0], s[1], s[2], {way % 2 == 1, way / 2 == 1, way}, 1, way % 2, way > 1);
 }
 
+TEST(
+    gemm_few_rows_times_transposed) {  // turned over: alpha, beta, bias, tails of rows and columns, several blocks of k
+  const int64_t shapes[][3] = {{16, 300, 401}, {32, 67, 600}, {128, 401, 1030}, {109, 300, 229}, {8, 530, 330}};
+  for (auto& s : shapes)
+    for (int way = 0; way < 8; way++) {
+      const Layout layout = {way % 2 == 1, true, way};
+      compare<float>(1, s[0], s[1], s[2], layout, way / 2 % 2 ? 1 : 0.5, way / 4 ? 0.5 : 0, way % 3 != 0);
+      compare<double>(1, s[0], s[1], s[2], layout, way / 2 % 2 ? 1 : 0.5, way / 4, way % 3 == 0);
+    }
+  compare<float>(3, 32, 130, 260, {false, true, 0}, 1, 0, true);
+}
+
 TEST(gemm_other_floats) {
   for (int64_t m : {1, 3, 14, 45})
     for (int64_t n : {1, 17, 64, 130})

@@ -41,8 +41,8 @@ template <class Kind> struct Blocks {
     const int64_t count = ceil_div(rows, kTileRows);
     // Sums whose result is rounded once at the end: of the block, or where k is not cut, of one panel at a time.
     const bool by_panel = units <= kc;
-    const int64_t sums_row = by_panel ? kWide : round_up(columns, kLanes<Acc>);
-    Scratch sums(Kind::kSame ? 0 : size_t(rows * sums_row) * sizeof(Acc));
+    const int64_t sums_row = by_panel && !g.turned ? kWide : round_up(columns, kLanes<Acc>);
+    Scratch sums(Kind::kSame && !g.turned ? 0 : size_t(rows * sums_row) * sizeof(Acc));
     alignas(64) In near[2048];
     const bool whole_panels = columns % kWide == 0;
     const int64_t b_values = shared || (whole_panels && !packing_b) ? 0 : kc * kWide;
@@ -59,7 +59,7 @@ template <class Kind> struct Blocks {
     for (int64_t unit = 0; unit == 0 || unit < units; unit += kc) {
       const int64_t depth = smaller(kc, units - unit);
       t.k = depth;
-      if constexpr (Kind::kSame) {
+      if (Kind::kSame && !g.turned) {
         t.alpha = g.alpha;
         t.beta = unit == 0 ? g.beta : Acc(1);
       } else {
@@ -87,7 +87,7 @@ template <class Kind> struct Blocks {
           t.b_step = kWide;
         }
         if constexpr (Kind::kSame)
-          t.column_bias = g.bias && unit == 0 ? g.bias + n : nullptr;
+          t.column_bias = g.bias && unit == 0 && !g.turned ? g.bias + n : nullptr;
         else
           t.column_bias = nullptr;
         const int vectors = width > kLane ? 1 : 0;
@@ -108,9 +108,11 @@ template <class Kind> struct Blocks {
             }
           }
           if constexpr (Kind::kSame) {
-            t.c = g.c + (m0 + top) * g.c_row + n;
-            t.c_row = g.c_row;
+            t.c = g.turned ? sums.as<Acc>() + top * sums_row + (n - n0) : g.c + (m0 + top) * g.c_row + n;
+            t.c_row = g.turned ? sums_row : g.c_row;
           } else {
+            if (by_panel)
+              for (int64_t r = top; r < top + height; r++) __builtin_prefetch(g.c + (m0 + r) * g.c_row + n, 1);
             t.c = sums.as<Acc>() + top * sums_row + (by_panel ? 0 : n - n0);
             t.c_row = sums_row;
           }
@@ -122,6 +124,10 @@ template <class Kind> struct Blocks {
                         g.alpha, g.beta, rows, width);
       }
     }
+    if constexpr (Kind::kSame)
+      if (g.turned)
+        finish_turned(sums.as<Acc>(), sums_row, g.c + n0 * g.c_row + m0, g.c_row, g.bias ? g.bias + m0 : nullptr,
+                      g.alpha, g.beta, rows, columns);
     if constexpr (!Kind::kSame)
       if (!by_panel)
         finish_rows(sums.as<Acc>(), sums_row, g.c + m0 * g.c_row + n0, g.c_row, g.bias ? g.bias + n0 : nullptr, g.alpha,
@@ -134,6 +140,7 @@ template <class Kind> struct Blocks {
   bool wants_packed_a(int64_t rows, int64_t columns) const {
     if (!Kind::kSame) return true;
     if (columns <= kWide * 2) return false;
+    if (g.turned) return false;  // few columns: not worth the copy
     const double work = 2.0 * rows * columns * g.k;
     if (a_plain()) return work > 8e6 || (clashes(g.a_row) && g.k >= 128);
     return work > 1e6 && g.k >= 64;
@@ -256,11 +263,35 @@ template <class Kind> bool split_k(const Product<typename Kind::Src, typename Ki
   }
 }
 
+constexpr int64_t kTurnedRows = 256;
+
+// Few rows times a transposed B, as of a linear layer: packing B would cost more than it brings. Turned over, B's columns
+// are rows that the tile reads in place, and what is packed is the few rows of A. Every sum keeps its order. Not where
+// those rows clash in the cache, or A's rows would leave lanes empty; between 32 and 96 rows neither way is ahead.
+template <class Kind> bool turn(const Product<typename Kind::Src, typename Kind::Acc>& g) {
+  if constexpr (!Kind::kSame) {
+    return false;
+  } else {
+    const bool transposed = g.b_row == 1 && g.b_col != 1 && g.n > 1;
+    if (!transposed || g.m > kTurnedRows || 2 * g.m > g.n || g.k < 2 * g.m) return false;
+    if (2.0 * g.m * g.n * g.k <= kSerialFlops || Blocks<Kind>::clashes(g.b_col)) return false;
+    constexpr int64_t lanes = kLanes<typename Kind::In>;
+    if (20 * round_up(g.m, lanes) > 21 * g.m || (g.m > 2 * lanes && g.m < 96)) return false;
+    auto t = g;
+    t.m = g.n, t.n = g.m;
+    t.a = g.b, t.a_row = g.b_col, t.a_col = g.b_row;
+    t.b = g.a, t.b_row = g.a_col, t.b_col = g.a_row;
+    t.turned = true;
+    Blocks<Kind>{t}.run();
+    return true;
+  }
+}
+
 template <class Kind> void product_of(const Product<typename Kind::Src, typename Kind::Acc>& g) {
   if (g.m <= 4 && few_rows(g)) return;
   if constexpr (Kind::kSame)
     if (g.b_packed) return Blocks<Kind>{g}.run_packed(g.b_packed);
-  if (split_k<Kind>(g)) return;
+  if (split_k<Kind>(g) || turn<Kind>(g)) return;
   Blocks<Kind>{g}.run();
 }
 

@@ -16,6 +16,7 @@ template <class S, class Acc> struct Product {
   const S* bias;
   Acc alpha, beta;
   const S* b_packed = nullptr;
+  bool turned = false;  // element (i, j) of the result goes to c[j * c_row + i], and bias has a value for every i
 };
 
 namespace {
@@ -75,6 +76,35 @@ void finish_rows(const Acc* sums, int64_t sums_row, S* c, int64_t c_row, const S
         if (bias) x += bias[j];
         if (beta != 0) x += beta * c[j];
         c[j] = x;
+      }
+    }
+  }
+}
+
+// The same for sums that lie the other way round: c[j * c_row + i] from sums[i * sums_row + j], with bias[i]. Rows of sums
+// may be read to a whole vector's end.
+template <class T>
+void finish_turned(const T* sums, int64_t sums_row, T* c, int64_t c_row, const T* bias, T alpha, T beta, int64_t rows,
+                   int64_t columns) {
+  constexpr int lanes = kLanes<T>;
+  for (int64_t j = 0; j < columns; j += lanes) {
+    const int64_t here = smaller(lanes, columns - j);
+    for (int64_t i = 0; i < rows; i += lanes) {
+      const int64_t left = rows - i;
+      Vector<T> square[lanes];
+#pragma GCC unroll 16
+      for (int r = 0; r < lanes; r++) square[r] = load(sums + (i + smaller(r, left - 1)) * sums_row + j);
+      transpose_square<T>(square);
+      Vector<T> shift = {};
+      if (bias) shift = left >= lanes ? load(bias + i) : load_part(bias + i, left);
+      for (int64_t r = 0; r < here; r++) {
+        T* to = c + (j + r) * c_row + i;
+        Vector<T> x = alpha * square[r] + shift;
+        if (beta != 0) x += beta * (left >= lanes ? load(to) : load_part(to, left));
+        if (left >= lanes)
+          store(to, x);
+        else
+          store_part(to, x, left);
       }
     }
   }

@@ -68,24 +68,34 @@ template <class T, class S> void pack_rows(T* out, int64_t step, const S* src, i
   }
 }
 
+FLAMBEAU_INLINE Vector<uint32_t> load_bits(const BFloat16* p) {  // in the lower halves
+  Bits narrow;
+  std::memcpy(&narrow, p, sizeof(narrow));
+  return __builtin_convertvector(narrow, Wide);
+}
+
 // The operand's memory is contiguous along i: the values of p start at src + p * ld.
 template <class T, class S>
 void pack_columns(T* out, int64_t step, const S* src, int64_t ld, int64_t count, int64_t k) {
   constexpr int lanes = kLanes<T>;
   if constexpr (kPerUnit<T, S> == 2) {
-    constexpr uint32_t low = 0xffff;
     for (int64_t p = 0; p < k; p += 2, out += step, src += 2 * ld) {
+      const S* ahead = src + larger(0, smaller(16, k - 2 - p)) * ld;  // a line each of rows that lie far apart
       for (int64_t at = 0; at < count; at += lanes) {
         const int64_t left = smaller(count - at, lanes);
         Vector<uint32_t> even, odd = {};
         if (left == lanes) {
-          even = (Vector<uint32_t>)load_float(src + at) >> 16;
+          if (at % (2 * lanes) == 0) {
+            __builtin_prefetch(ahead + at, 0, 2);
+            __builtin_prefetch(ahead + at + ld, 0, 2);
+          }
+          even = load_bits(src + at);
           if (p + 1 < k) odd = (Vector<uint32_t>)load_float(src + ld + at);
         } else {
           even = (Vector<uint32_t>)load_float_part(src + at, left) >> 16;
           if (p + 1 < k) odd = (Vector<uint32_t>)load_float_part(src + ld + at, left);
         }
-        put(out, step, at, count, (even & low) | odd);
+        put(out, step, at, count, even | odd);
       }
     }
   } else {
