@@ -62,17 +62,18 @@ struct Geometry {
   Dims stride, padding, dilation;
   int64_t groups;
 };
+void check_steps(const char* name, const Geometry& g) {
+  for (int64_t s : g.stride)
+    if (s <= 0) fail(ErrorKind::Runtime, "non-positive stride is not supported\n", name, ": got ", text_of(g.stride));
+  for (int64_t p : g.padding)
+    if (p < 0) fail(ErrorKind::Runtime, "negative padding is not supported\n", name, ": got ", text_of(g.padding));
+  for (int64_t d : g.dilation)
+    if (d <= 0) fail(ErrorKind::Runtime, "dilation should be greater than zero\n", name, ": got ", text_of(g.dilation));
+}
 Geometry geometry(const Value* args, int first, int n) {
   Geometry g{spread(args[first], n, "stride", "conv"), spread(args[first + 1], n, "padding", "conv"),
              spread(args[first + 2], n, "dilation", "conv"), args[first + 3].as_int()};
-  for (int i = 0; i < n; i++) {
-    if (g.stride[i] <= 0)
-      fail(ErrorKind::Runtime, "non-positive stride is not supported\nconvolution: got ", text_of(g.stride));
-    if (g.padding[i] < 0)
-      fail(ErrorKind::Runtime, "negative padding is not supported\nconvolution: got ", text_of(g.padding));
-    if (g.dilation[i] <= 0)
-      fail(ErrorKind::Runtime, "dilation should be greater than zero\nconvolution: got ", text_of(g.dilation));
-  }
+  check_steps("convolution", g);
   return g;
 }
 
@@ -119,8 +120,9 @@ void check_operands(const char* name, const Tensor& x, const Tensor& w, const Va
              text_of(*list));
   if (g.groups > INT32_MAX)
     fail(ErrorKind::Runtime, "integer out of range\n", name, ": expected groups below 2**31; got ", g.groups);
+  check_steps(name, g);
   if (g.groups <= 0) fail(ErrorKind::Runtime, "non-positive groups is not supported");
-  int64_t expected = transposed ? w.size(0) : w.size(1) * g.groups;
+  int64_t expected = transposed ? w.size(0) : times(w.size(1), g.groups);
   if (w.size(0) % g.groups || w.size(0) < g.groups)
     fail(ErrorKind::Runtime, "Given groups=", g.groups, ", expected weight to be divisible by ", g.groups,
          " at dimension 0, but got weight of size ", sizes_text(w.sizes()), " instead");
@@ -128,7 +130,7 @@ void check_operands(const char* name, const Tensor& x, const Tensor& w, const Va
     fail(ErrorKind::Runtime, "Given ", transposed ? "transposed=1" : str("groups=", g.groups), ", weight of size ",
          sizes_text(w.sizes()), ", expected input", sizes_text(x.sizes()), " to have ", expected, " channels, but got ",
          x.size(1), " channels instead\n", name, ": expected input (n, ", expected, ", ...); got ", describe(x));
-  int64_t outputs = transposed ? w.size(1) * g.groups : w.size(0);
+  int64_t outputs = transposed ? times(w.size(1), g.groups) : w.size(0);
   if (!bias.none() && (bias.tensor->dim != 1 || bias.tensor->numel != outputs))
     fail(ErrorKind::Runtime, "Given ", transposed ? "transposed=1" : str("groups=", g.groups), ", weight of size ",
          sizes_text(w.sizes()), ", expected bias to be 1-dimensional with ", outputs,
@@ -148,35 +150,33 @@ void conv(Call& c, int n) {
   const char* name = c.primitive.name;
   bool single;
   Tensor x = batched(name, c.tensor(0), n, single);
-  Value padding = c.args[4];
-  Dims same;
-  Geometry g{spread(c.args[3], n, "stride", name), {}, spread(c.args[5], n, "dilation", name), c.args[6].as_int()};
-  if (padding.kind == Kind::Text) {
+  const Value padding = c.args[4];
+  const bool named = padding.kind == Kind::Text;
+  Geometry g{spread(c.args[3], n, "stride", name), named ? Dims(n, 0) : spread(padding, n, "padding", name),
+             spread(c.args[5], n, "dilation", name), c.args[6].as_int()};
+  check_operands(name, x, c.tensor(1), c.args[2], g, n, false);
+  if (named) {
     std::string_view text = padding.as_text();
-    g.padding = Dims(n, 0);
     if (text == "same") {
       const Tensor& w = c.tensor(1);
       for (int64_t s : g.stride)
         if (s != 1) fail(ErrorKind::Runtime, "padding='same' is not supported for strided convolutions");
       Dims pad;  // constant padding, last dimension first, where the two sides differ
       bool even = true;
-      for (int i = 0; i < n; i++) even = even && g.dilation[i] * (w.size(i + 2) - 1) % 2 == 0;
-      for (int i = 0; i < n; i++) g.padding[i] = even ? g.dilation[i] * (w.size(i + 2) - 1) / 2 : 0;
+      auto total = [&](int i) { return times(g.dilation[i], w.size(i + 2) - 1); };
+      for (int i = 0; i < n; i++) even = even && total(i) % 2 == 0;
+      for (int i = 0; i < n; i++) g.padding[i] = even ? total(i) / 2 : 0;
       if (!even) {
         for (int i = n - 1; i >= 0; i--) {
-          int64_t total = g.dilation[i] * (w.size(i + 2) - 1);
-          pad.push_back(total / 2);
-          pad.push_back(total - total / 2);
+          pad.push_back(total(i) / 2);
+          pad.push_back(total(i) - total(i) / 2);
         }
         x = ops::pad_constant(x, pad, 0);
       }
     } else if (text != "valid") {
       fail(ErrorKind::Runtime, "Invalid padding string: '", text, "'");
     }
-  } else {
-    g.padding = spread(padding, n, "padding", name);
   }
-  check_operands(name, x, c.tensor(1), c.args[2], g, n, false);
   Tensor y = ops::convolution_kernel(x, c.args[1], c.args[2], g.stride, g.padding, g.dilation, g.groups);
   c.results[0] = single ? ops::squeeze(y, 0) : y;
 }
@@ -197,8 +197,8 @@ void conv_transpose(Call& c, int n) {
     if (extra[i] >= g.stride[i] && extra[i] >= g.dilation[i])
       fail(ErrorKind::Runtime, "output padding must be smaller than either stride or dilation, but got output_padding_",
            i, ": ", extra[i]);
-    int64_t s =
-        (x.size(i + 2) - 1) * g.stride[i] - 2 * g.padding[i] + g.dilation[i] * (w.size(i + 2) - 1) + extra[i] + 1;
+    int64_t reach = plus(times(g.dilation[i], w.size(i + 2) - 1), plus(extra[i], 1));
+    int64_t s = plus(plus(times(x.size(i + 2) - 1, g.stride[i]), -times(2, g.padding[i])), reach);
     if (s < 1)
       fail(ErrorKind::Runtime, "Given input size per channel: ", text_of(x.sizes()),
            ". Calculated output size per channel: is too small");

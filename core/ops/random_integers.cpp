@@ -76,20 +76,12 @@ void check_in_range(const char* what, int64_t value, DType t) {
         " in [", b.low, ", ", b.high, "]; got ", value);
 }
 
-template <class T> struct RowScratch {  // room for n elements
-  T* data;
-  size_t bytes;
-  explicit RowScratch(int64_t n) : bytes(size_t(n) * sizeof(T)) { data = static_cast<T*>(allocate(bytes)); }
-  ~RowScratch() { deallocate(data, bytes); }
-  RowScratch(const RowScratch&) = delete;
-};
-
 // With replacement: a binary search of each uniform number in the row's running sums. 16-bit types sum in float32.
 template <class T>
 void sample_with_replacement(Generator& g, const T* weights, int64_t rows, int64_t columns, int64_t samples,
                              int64_t* out) {
   using Sum = std::conditional_t<std::is_same_v<T, double>, double, float>;
-  RowScratch<Sum> sums(columns);
+  ScratchOf<Sum> sums(columns);
   for (int64_t row = 0; row < rows; row++) {
     Sum total = 0;
     for (int64_t i = 0; i < columns; i++) {
@@ -122,8 +114,8 @@ void sample_by_race(Generator& g, const T* weights, int64_t rows, int64_t column
     }
     check(total > 0, "invalid multinomial distribution (sum of probabilities <= 0)");
   }
-  RowScratch<double> keys(columns);
-  RowScratch<int64_t> order(columns);
+  ScratchOf<double> keys(columns);
+  ScratchOf<int64_t> order(columns);
   for (int64_t row = 0; row < rows; row++) {
     for (int64_t i = 0; i < columns; i++) {
       T pace = from_double<T>(-std::log1p(-g.uniform_double()));

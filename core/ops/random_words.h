@@ -1,8 +1,7 @@
 // What the random fills share: words of the engine in bulk, and conversions to each element type.
 #pragma once
-#include "base/allocator.h"
-#include "base/dtype.h"
 #include "base/random.h"
+#include "base/scratch.h"
 #include "kernels/cpu/random.h"
 
 #include <cfloat>
@@ -47,16 +46,11 @@ template <class F> void in_place_words(Generator& g, uint32_t* memory, int64_t n
 template <class F> void blocks_of_words(Generator& g, int64_t n, int each, F&& use) {
   if (n <= 0) return;
   int64_t block = kBlockWords / each;
-  struct Scratch {
-    size_t bytes;
-    uint32_t* words;
-    explicit Scratch(size_t bytes) : bytes(bytes), words(static_cast<uint32_t*>(allocate(bytes))) {}
-    ~Scratch() { deallocate(words, bytes); }
-  } scratch(size_t(n < block ? n : block) * size_t(each) * 4);
+  ScratchOf<uint32_t> words((n < block ? n : block) * each);
   for (int64_t i = 0; i < n; i += block) {
     int64_t count = n - i < block ? n - i : block;
-    draw_words(g, scratch.words, count * each);
-    use(scratch.words, i, count);
+    draw_words(g, words.data, count * each);
+    use(words.data, i, count);
   }
 }
 

@@ -236,3 +236,19 @@ def test_borders_of_nothing(mode):
     with pytest.raises(RuntimeError):
         F.pad(torch.empty(1, 2, 3, 0), (1, 1, 0, 0), mode=mode)
     assert F.pad(torch.empty(0, 2, 3), (1, 1), mode=mode).shape == (0, 2, 5)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("wrong", [{"stride": 0}, {"stride": -1}, {"padding": -1}, {"dilation": 0}, {"dilation": -2}])
+def test_steps_of_convolutions_are_checked(n, wrong):
+    """By the layers' functions and their transposes alike, whatever else is given."""
+    x, w = torch.ones(1, 2, *[5] * n), torch.ones(2, 2, *[3] * n)
+    for name in (f"conv{n}d", f"conv_transpose{n}d"):
+        with pytest.raises(RuntimeError, match="not supported|greater than zero"):
+            getattr(F, name)(x, w, **wrong)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid", 1])
+def test_a_weight_of_too_few_dimensions_is_an_error(padding):
+    with pytest.raises(RuntimeError, match="weight"):
+        F.conv2d(torch.ones(1, 2, 5, 5), torch.ones(3), padding=padding)

@@ -162,19 +162,21 @@ def test_large_and_mixed_values_cross():
         batch["tensor"].add_(1)  # it is ours
 
 
-def leftovers():
-    return [f for place in ("/dev/shm", tempfile.gettempdir()) for f in glob.glob(os.path.join(place, "flambeau-*"))]
+def leftovers(process):
+    places = ("/dev/shm", tempfile.gettempdir())
+    return [f for place in places for f in glob.glob(os.path.join(place, f"flambeau-{process}-*"))]
 
 
 def test_nothing_is_left_behind():
-    before = set(leftovers())
+    gc.collect()
+    before = set(leftovers(os.getpid()))
     loader = data.DataLoader(Squares(64, 20000), 8, num_workers=2)
     kept = [batch[1] for batch in loader]
     iterator = iter(loader)
     next(iterator)
     del iterator
     gc.collect()
-    assert set(leftovers()) <= before
+    assert set(leftovers(os.getpid())) <= before
     assert [rows[0, 0].item() for rows in kept] == [8.0 * i for i in range(8)]
 
 
@@ -288,7 +290,6 @@ def children(pid):
 def test_interrupt_ends_workers_cleanly(tmp_path, how, start):
     script = tmp_path / "program.py"
     script.write_text(PROGRAM)
-    before = set(leftovers())
     process = subprocess.Popen(
         [sys.executable, str(script), start],
         stdout=subprocess.PIPE,
@@ -309,6 +310,6 @@ def test_interrupt_ends_workers_cleanly(tmp_path, how, start):
     while any(os.path.exists(f"/proc/{pid}") for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert workers and not any(os.path.exists(f"/proc/{pid}") for pid in workers)
-    while not set(leftovers()) <= before and time.monotonic() < deadline:  # whoever dies last clears up
+    while leftovers(process.pid) and time.monotonic() < deadline:  # whoever dies last clears up
         time.sleep(0.1)
-    assert set(leftovers()) <= before
+    assert not leftovers(process.pid)

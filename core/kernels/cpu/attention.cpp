@@ -4,7 +4,6 @@
 #include "kernels/cpu/attention.h"
 #include "base/allocator.h"
 #include "kernels/cpu/lanes_math.h"
-#include "kernels/cpu/shuffle.h"
 
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
@@ -14,8 +13,6 @@ constexpr int kLane = kSpan<float>, kPanel = 2 * kLane;  // columns of a registe
 constexpr int kTile = kVectorBytes == 64 ? 14 : 6;       // rows of it: accumulators fill most registers
 constexpr int kQueries = kVectorBytes == 64 ? 2 * kTile : 4 * kTile, kKeys = 256;  // block of scores
 constexpr int kRow = kKeys + 16;  // its row length: off the powers of two that share cache sets
-
-FLAMBEAU_INLINE int64_t round_up(int64_t n, int64_t unit) { return ceil_div(n, unit) * unit; }
 
 // c[i][0..kPanel) (+)= sum over k of a[i * row + k * column] * b[k][0..kPanel) for i in 0..M-1.
 template <int M, int row, int column>
@@ -67,7 +64,7 @@ constexpr auto column_product = product<1, kRow>;
 void pack_panels(const float* x, int64_t stride, int64_t rows, int64_t width, float* to) {
   for (int64_t j = 0; j < width; j += kPanel)
     for (int64_t r = 0; r < rows; ++r, to += kPanel) {
-      int64_t n = smaller_of(kPanel, width - j);
+      int64_t n = smaller(kPanel, width - j);
       __builtin_memcpy(to, x + r * stride + j, n * sizeof(float));
       if (n < kPanel) __builtin_memset(to + n, 0, (kPanel - n) * sizeof(float));
     }
@@ -105,8 +102,7 @@ void pack_transposed(const float* x, int64_t stride, int64_t rows, int64_t width
     for (int64_t half = 0; half < kPanel; half += kLane)
       for (int64_t k = 0; k < width; k += kLane) {
         load_transposed(x + (r + half) * stride, stride, rows - r - half, k, width, square);
-        for (int64_t i = 0, n = smaller_of(kLane, width - k); i < n; ++i)
-          store(to + (k + i) * kPanel + half, square[i]);
+        for (int64_t i = 0, n = smaller(kLane, width - k); i < n; ++i) store(to + (k + i) * kPanel + half, square[i]);
       }
 }
 // Rows to tiles [tile][width][kTile], times a factor, zero past the rows. Writes up to a vector past the end.
@@ -115,9 +111,8 @@ void pack_tiles(const float* x, int64_t stride, int64_t rows, int64_t width, flo
     if constexpr (kLane >= kTile) {  // a store covers the start of the next column, which is written after it
       F square[kLane];
       for (int64_t k = 0; k < width; k += kLane) {
-        load_transposed(x + r * stride, stride, smaller_of(kTile, rows - r), k, width, square);
-        for (int64_t i = 0, n = smaller_of(kLane, width - k); i < n; ++i)
-          store(to + (k + i) * kTile, square[i] * factor);
+        load_transposed(x + r * stride, stride, smaller(kTile, rows - r), k, width, square);
+        for (int64_t i = 0, n = smaller(kLane, width - k); i < n; ++i) store(to + (k + i) * kTile, square[i] * factor);
       }
     } else {
       for (int64_t i = 0; i < kTile; ++i)
@@ -153,7 +148,7 @@ struct Plan {
   int64_t width, value_width, keys, share;
   static int64_t at(const Strided& t, int64_t b, int64_t h) { return b * t.batch + h * t.head; }
   // Keys that a block of queries can see, before `last` (exclusive).
-  int64_t visible(int64_t last_query) const { return s.causal ? smaller_of(s.keys, last_query) : s.keys; }
+  int64_t visible(int64_t last_query) const { return s.causal ? smaller(s.keys, last_query) : s.keys; }
 };
 
 // Adds the mask to a block of scores and hides what lies beyond the keys or, if causal, after the query.
@@ -172,7 +167,7 @@ void mask_scores(const Plan& plan, float* scores, int64_t b, int64_t h, int64_t 
       else
         for (int64_t j = 0; j < columns; ++j) row[j] += m[j * s.mask_column];
     }
-    int64_t seen = s.causal ? larger_of(0, smaller_of(columns, q0 + i + 1 - k0)) : columns;
+    int64_t seen = s.causal ? larger(0, smaller(columns, q0 + i + 1 - k0)) : columns;
     for (int64_t j = seen; j < padded; ++j) row[j] = -kInfinity<float>;
   }
 }
@@ -188,7 +183,7 @@ void forward_block(const Plan& plan, const float* q, const float* keys, const fl
   for (int64_t i = 0; i < rows; ++i) max[i] = -kInfinity<float>, total[i] = 0;
   int64_t visible = plan.visible(q0 + rows);
   for (int64_t k0 = 0; k0 < visible; k0 += kKeys) {
-    int64_t columns = smaller_of(kKeys, visible - k0), padded = round_up(columns, kPanel);
+    int64_t columns = smaller(kKeys, visible - k0), padded = round_up(columns, kPanel);
     packed_product(queries, s.width * kTile, rows, keys + k0 * s.width, s.width * kPanel, scores, kRow, columns,
                    s.width, false);
     mask_scores(plan, scores, b, h, q0, rows, k0, columns);
@@ -236,7 +231,7 @@ void forward(const AttentionShape& s, const float* q, const float* k, const floa
       pack_transposed(k + Plan::at(s.k, b, h), s.k.row, s.keys, s.width, keys + t * key_size);
       // panels of values are plan.keys rows apart so that a block of keys may end in padding
       for (int64_t j = 0; j < s.value_width; j += kPanel)
-        pack_panels(v + Plan::at(s.v, b, h) + j, s.v.row, s.keys, smaller_of(kPanel, s.value_width - j),
+        pack_panels(v + Plan::at(s.v, b, h) + j, s.v.row, s.keys, smaller(kPanel, s.value_width - j),
                     values + t * value_size + j * plan.keys);
     }
   });
@@ -251,7 +246,7 @@ void forward(const AttentionShape& s, const float* q, const float* k, const floa
                    forward_block(plan, q + Plan::at(s.q, b, h) + q0 * s.q.row, keys + from * key_size,
                                  values + from * value_size, out + Plan::at(s.out, b, h) + q0 * s.out.row,
                                  logsumexp ? logsumexp + head * s.queries + q0 : nullptr, b, h, q0,
-                                 smaller_of(kQueries, s.queries - q0), arena);
+                                 smaller(kQueries, s.queries - q0), arena);
                  }
                });
 }
@@ -280,7 +275,7 @@ void backward_block(const Plan& plan, const HeadBuffers& m, const float* q, cons
   }
   int64_t visible = plan.visible(q0 + rows);
   for (int64_t k0 = 0; k0 < visible; k0 += kKeys) {
-    int64_t columns = smaller_of(kKeys, visible - k0), padded = round_up(columns, kPanel);
+    int64_t columns = smaller(kKeys, visible - k0), padded = round_up(columns, kPanel);
     packed_product(m.queries, s.width * kTile, rows, m.keys_t + k0 * s.width, s.width * kPanel, m.probabilities, kRow,
                    columns, s.width, false);
     packed_product(m.grads, s.value_width * kTile, rows, m.values_t + k0 * s.value_width, s.value_width * kPanel,
@@ -334,14 +329,14 @@ void backward(const AttentionShape& s, const float* q, const float* k, const flo
       int64_t b = t / s.kv_heads, kv = t % s.kv_heads;
       const float *kh = k + Plan::at(s.k, b, kv), *vh = v + Plan::at(s.v, b, kv);
       for (int64_t j = 0; j < s.width; j += kPanel)
-        pack_panels(kh + j, s.k.row, s.keys, smaller_of(kPanel, s.width - j), m.keys + j * plan.keys);
+        pack_panels(kh + j, s.k.row, s.keys, smaller(kPanel, s.width - j), m.keys + j * plan.keys);
       pack_transposed(kh, s.k.row, s.keys, s.width, m.keys_t);
       pack_transposed(vh, s.v.row, s.keys, s.value_width, m.values_t);
       __builtin_memset(m.dk, 0, plan.keys * plan.width * sizeof(float));
       __builtin_memset(m.dv, 0, plan.keys * plan.value_width * sizeof(float));
       for (int64_t h = kv * plan.share; h < (kv + 1) * plan.share; ++h)
         for (int64_t q0 = 0; q0 < s.queries; q0 += kQueries) {
-          int64_t rows = smaller_of(kQueries, s.queries - q0), o = Plan::at(s.out, b, h) + q0 * s.out.row;
+          int64_t rows = smaller(kQueries, s.queries - q0), o = Plan::at(s.out, b, h) + q0 * s.out.row;
           if (plan.visible(q0 + rows) <= 0) __builtin_memset(m.dq, 0, kQueries * plan.width * sizeof(float));
           backward_block(plan, m, q + Plan::at(s.q, b, h) + q0 * s.q.row, grad + o, out + o,
                          logsumexp + (b * s.heads + h) * s.queries + q0, b, h, q0, rows, m.dq);

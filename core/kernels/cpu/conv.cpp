@@ -121,7 +121,7 @@ template <class T> void weights_of(const Correlation<T>& r, T* dw) {
   if constexpr (std::is_same_v<T, float>)
     if (weight_gradient_winograd(r, dw)) return;
   // Few output channels leave most of the register tile's columns empty; few positions are not worth a sum across lanes.
-  const bool few = r.o * 2 <= kLanes<T> && r.axis[1].out * r.axis[2].out >= 8 * kLanes<T>;
+  const bool few = r.o * 2 <= kSpan<T> && r.axis[1].out * r.axis[2].out >= 8 * kSpan<T>;
   r.c == 1 || few ? weight_gradient_depthwise(r, dw) : weight_gradient(r, dw);
 }
 
@@ -141,12 +141,12 @@ template <class T> void backward_weight_of(const ConvShape& s, const T* x, const
       T total = 0;
       for (int64_t i = 0; i < s.n; i++) {
         const T* from = dy + (i * s.o + o) * positions;
-        Vector<T> sum[4] = {};
+        Vec<T> sum[4] = {};
         int64_t q = 0;
-        for (; q + 4 * kLanes<T> <= positions; q += 4 * kLanes<T>)
+        for (; q + 4 * kSpan<T> <= positions; q += 4 * kSpan<T>)
 #pragma GCC unroll 4
-          for (int v = 0; v < 4; v++) sum[v] += load(from + q + v * kLanes<T>);
-        for (; q < positions; q += kLanes<T>) sum[0] += load_part(from + q, smaller(positions - q, kLanes<T>));
+          for (int v = 0; v < 4; v++) sum[v] += load(from + q + v * kSpan<T>);
+        for (; q < positions; q += kSpan<T>) sum[0] += load_part(from + q, smaller(positions - q, kSpan<T>));
         total += sum_lanes<T>((sum[0] + sum[1]) + (sum[2] + sum[3]));
       }
       dbias[o] = total;
@@ -156,12 +156,12 @@ template <class T> void backward_weight_of(const ConvShape& s, const T* x, const
 
 // A 16-bit array in float32, and back.
 template <class S> struct Widened {
-  Widened(const S* from, int64_t count) : count(count), memory(from ? size_t(count + kLanes<float>) * 4 : 0) {
+  Widened(const S* from, int64_t count) : count(count), memory(from ? size_t(count + kSpan<float>) * 4 : 0) {
     if (!from) return;
     parallel_for(count, 1 << 16, [&](int64_t begin, int64_t end) {
-      for (; begin < end; begin += kLanes<float>) {
+      for (; begin < end; begin += kSpan<float>) {
         const int64_t left = end - begin;
-        if (left >= kLanes<float>)
+        if (left >= kSpan<float>)
           store(data() + begin, load_float(from + begin));
         else
           store_part(data() + begin, load_float_part(from + begin, left), left);
@@ -173,8 +173,8 @@ template <class S> struct Widened {
     if (!to) return;
     const float* from = data();
     parallel_for(count, 1 << 15, [&](int64_t begin, int64_t end) {
-      for (; begin < end; begin += kLanes<float>) {
-        if (end - begin >= kLanes<float>)
+      for (; begin < end; begin += kSpan<float>) {
+        if (end - begin >= kSpan<float>)
           store_rounded(to + begin, load(from + begin));
         else
           store_rounded_part(to + begin, load_part(from + begin, end - begin), end - begin);

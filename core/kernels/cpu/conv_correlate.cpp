@@ -19,7 +19,7 @@ template <class T> struct Weights {
         channels(channels),
         blocks(ceil_div(r.c, channels)),
         tiles(ceil_div(r.o, kTileRows)),
-        region(round_up(channels * taps * r.o + kLanes<T>, kLanes<T>)),
+        region(round_up(channels * taps * r.o + kSpan<T>, kSpan<T>)),
         memory(size_t(r.groups * blocks * region) * sizeof(T)),
         packed(memory.as<T>()) {
     parallel_for(r.groups * blocks, larger(1, 20000 / region), [&](int64_t begin, int64_t end) {
@@ -84,9 +84,9 @@ template <class T> struct Correlator {
       int64_t q = 0;
       for (; q + wide <= positions; q += wide, to += channels * wide)
 #pragma GCC unroll 2
-        for (int v = 0; v < kTileVectors; v++) store(to + v * kLanes<T>, load(image + q + v * kLanes<T>));
-      for (; q < positions; q += kLanes<T>, to += kLanes<T>)
-        store(to, load_range(image + q, 0, smaller(kLanes<T>, positions - q)));
+        for (int v = 0; v < kTileVectors; v++) store(to + v * kSpan<T>, load(image + q + v * kSpan<T>));
+      for (; q < positions; q += kSpan<T>, to += kSpan<T>)
+        store(to, load_range(image + q, 0, smaller(kSpan<T>, positions - q)));
     }
   }
 
@@ -98,7 +98,7 @@ template <class T> struct Correlator {
     const int64_t positions = images * rows * width;
     const int64_t o0 = r.o * tile0 / weights.tiles, o1 = r.o * tile1 / weights.tiles;
     const bool direct = images == 1 && r.dst_axis[2] == 1 && (r.dst_axis[1] == width || rows == 1);
-    const int64_t sums_row = round_up(positions, kLanes<T>);
+    const int64_t sums_row = round_up(positions, kSpan<T>);
     Scratch sums(direct ? 0 : size_t((o1 - o0) * sums_row) * sizeof(T));
     const bool panels = pointwise();
     const int64_t held = panels ? round_up(positions, kTileColumns<T>) : planes.channel_size(rows, images);
@@ -130,7 +130,7 @@ template <class T> struct Correlator {
         for (int64_t q = 0; q < positions; q += kTileColumns<T>) {
           t.columns = smaller(kTileColumns<T>, positions - q);
           t.b = buffer.as<T>() + (panels ? q * depth : q);
-          const int vectors = t.columns > kLanes<T> ? 1 : 0;
+          const int vectors = t.columns > kSpan<T> ? 1 : 0;
           for (int64_t i = first; i < last; i++) {
             const int64_t top = r.o * i / weights.tiles, height = r.o * (i + 1) / weights.tiles - top;
             t.a = weights.tile(group, block, top, depth);
@@ -228,7 +228,7 @@ template <class T> struct Pointwise {
           t.b_step = t.c_row = kWide;
           out = sums.as<T>() + (unit - larger(unit0, direct)) * (o1 - o0) * kWide;
         }
-        const int vectors = t.columns > kLanes<T> ? 1 : 0;
+        const int vectors = t.columns > kSpan<T> ? 1 : 0;
         // What comes next is fetched early: the next panel's rows, which lie far apart, by the last tiles (a line of each
         // row, of the three that it may touch), and a new block's weights by the tile before each.
         const bool last_unit = unit + 1 == unit1;
@@ -242,11 +242,11 @@ template <class T> struct Pointwise {
           t.ahead = nullptr;
           t.ahead_step = 0;
           if (coming && line >= 0) {
-            t.ahead = coming + line * kLanes<T>;
+            t.ahead = coming + line * kSpan<T>;
             t.ahead_step = r.src_channel;
           } else if (unit == unit0 && i + 1 < tile1) {
             t.ahead = weights.tile(group, block, top + height, depth);
-            t.ahead_step = kLanes<T>;
+            t.ahead_step = kSpan<T>;
           }
           t.a = weights.tile(group, block, top, depth);
           t.a_step = height;

@@ -11,10 +11,10 @@ constexpr int kRun = 4;  // vectors of positions held at a time
 // out[q] = bias + sum of w[k] * planes[table[k] + q]; the planes may be read and `out` written to a whole run's end.
 template <class T>
 void run_taps(T* out, const T* planes, const int64_t* table, const T* w, int64_t taps, int64_t positions, T bias) {
-  constexpr int lanes = kLanes<T>;
+  constexpr int lanes = kSpan<T>;
   int64_t q = 0;
   for (; q + kRun * lanes <= positions; q += kRun * lanes) {
-    Vector<T> sum[kRun];
+    Vec<T> sum[kRun];
 #pragma GCC unroll 4
     for (int v = 0; v < kRun; v++) sum[v] = splat(bias);
     for (int64_t k = 0; k < taps; k++) {
@@ -27,7 +27,7 @@ void run_taps(T* out, const T* planes, const int64_t* table, const T* w, int64_t
     for (int v = 0; v < kRun; v++) store(out + q + v * lanes, sum[v]);
   }
   for (; q < positions; q += lanes) {
-    Vector<T> sum = splat(bias);
+    Vec<T> sum = splat(bias);
     for (int64_t k = 0; k < taps; k++) sum += w[k] * load(planes + table[k] + q);
     if (q + lanes <= positions)
       store(out + q, sum);
@@ -50,22 +50,22 @@ template <class V> FLAMBEAU_INLINE void keep(V& v) {  // in a register
 template <class T, int M, int O>
 void dot_taps(const T* planes, const int64_t* table, const T* dy, int64_t dy_row, int64_t positions, T* sums,
               int64_t sums_row) {
-  constexpr int lanes = kLanes<T>;
-  Vector<T> sum[O][M];
+  constexpr int lanes = kSpan<T>;
+  Vec<T> sum[O][M];
 #pragma GCC unroll 8
   for (int j = 0; j < O; j++)
 #pragma GCC unroll 8
-    for (int k = 0; k < M; k++) sum[j][k] = Vector<T>{};
+    for (int k = 0; k < M; k++) sum[j][k] = Vec<T>{};
   const T* from[M];
   for (int k = 0; k < M; k++) from[k] = planes + table[k];
   int64_t q = 0;
   for (; q + lanes <= positions; q += lanes) {
-    Vector<T> x[M];
+    Vec<T> x[M];
 #pragma GCC unroll 8
     for (int k = 0; k < M; k++) x[k] = load(from[k] + q);
 #pragma GCC unroll 8
     for (int j = 0; j < O; j++) {
-      Vector<T> g = load(dy + j * dy_row + q);
+      Vec<T> g = load(dy + j * dy_row + q);
       keep(g);  // the compiler would read it anew for every tap
 #pragma GCC unroll 8
       for (int k = 0; k < M; k++) sum[j][k] += g * x[k];
@@ -75,7 +75,7 @@ void dot_taps(const T* planes, const int64_t* table, const T* dy, int64_t dy_row
     const int64_t left = positions - q;
 #pragma GCC unroll 8
     for (int j = 0; j < O; j++) {
-      const Vector<T> g = load_part(dy + j * dy_row + q, left);
+      const Vec<T> g = load_part(dy + j * dy_row + q, left);
 #pragma GCC unroll 8
       for (int k = 0; k < M; k++) sum[j][k] += g * load_part(from[k] + q, left);
     }
@@ -117,7 +117,7 @@ template <class T> void correlate_depthwise_of(const Correlation<T>& r) {
     Scratch table(size_t(taps) * 8), weights(size_t(taps) * sizeof(T));
     T* const w = weights.as<T>();
     const bool direct = r.dst_axis[2] == 1 && r.dst_axis[1] == width;
-    Scratch sums(direct ? 0 : size_t(b.rows * width + kLanes<T>) * sizeof(T));
+    Scratch sums(direct ? 0 : size_t(b.rows * width + kSpan<T>) * sizeof(T));
     for (int64_t i = begin; i < end; i++) {
       const int64_t image = i / r.groups, group = i % r.groups;
       for (int64_t z = 0; z < depths; z++)

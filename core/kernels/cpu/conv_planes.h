@@ -49,7 +49,7 @@ namespace {
 // Writes whole vectors, up to one past the end of out.
 template <class T>
 FLAMBEAU_INLINE void copy_strided(T* out, const T* src, int64_t count, int64_t stride, int64_t begin, int64_t end) {
-  constexpr int lanes = kLanes<T>;
+  constexpr int lanes = kSpan<T>;
   if (stride > 2) {
     for (int64_t j = 0; j < begin; j++) out[j] = 0;
     for (int64_t j = begin; j < end; j++) out[j] = src[j * stride];
@@ -66,7 +66,7 @@ FLAMBEAU_INLINE void copy_strided(T* out, const T* src, int64_t count, int64_t s
     } else {
       const T* from = src + 2 * j;  // elements 2 * begin .. 2 * end - 2 exist
       const int64_t first = 2 * (begin - j), last = 2 * (end - j) - 1;
-      Vector<T> a, b;
+      Vec<T> a, b;
       if (first <= 0 && last >= 2 * lanes) {
         a = load(from), b = load(from + lanes);
       } else {
@@ -204,7 +204,7 @@ template <class T> struct Planes {
         }
       }
     }
-    for (int j = 0; j < 2 * kLanes<T>; j++) out[j] = 0;  // read by the last tile's unused columns
+    for (int j = 0; j < 2 * kSpan<T>; j++) out[j] = 0;  // read by the last tile's unused columns
   }
 };
 
@@ -222,7 +222,7 @@ ConvBlocks plan_blocks(const Correlation<T>& r, int64_t block_channels_k, int64_
   b.channels = smaller(r.c, larger(1, block_channels_k / taps));
   b.channels = ceil_div(r.c, ceil_div(r.c, b.channels));
   const int64_t plane = height * width;
-  const bool poor_fill = plane * 20 < round_up(plane, kLanes<T>) * 17;
+  const bool poor_fill = plane * 20 < round_up(plane, kSpan<T>) * 17;
   if (poor_fill && r.axis[0].out == 1 && plane <= 256 && r.images > 1 && r.o >= 32) {
     b.separate = true;
     b.images = smaller(r.images, larger(1, 256 / plane));

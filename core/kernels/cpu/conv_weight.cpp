@@ -75,15 +75,15 @@ template <class T> void weight_gradient_of(const Correlation<T>& r, T* dw, bool 
         for (int64_t panel = 0; panel < panels; panel++) {
           t.b = gradient.as<T>() + panel * positions * kTileColumns<T>;
           const int64_t o = panel * kTileColumns<T>;
-          const int vectors = r.o - o > kLanes<T> ? 1 : 0;
-          t.columns = vectors ? kTileColumns<T> : kLanes<T>;
+          const int vectors = r.o - o > kSpan<T> ? 1 : 0;
+          t.columns = vectors ? kTileColumns<T> : kSpan<T>;
           for (int64_t i = 0; i < count; i++) {
             const int64_t top = rows_k * i / count, height = rows_k * (i + 1) / count - top;
             for (int64_t j = 0; j < height; j++) starts[j] = planes_at + table.as<int64_t>()[top + j];
             // The first panel fetches the next tile's rows, which follow each other in the image.
             const bool fetching = in_place && panel == 0 && i + 1 < count;
             t.ahead = fetching ? planes_at + table.as<int64_t>()[top + height] : nullptr;
-            t.ahead_step = fetching ? kLanes<T> : 0;
+            t.ahead_step = fetching ? kSpan<T> : 0;
             t.c = sums + part * part_size + group * group_size + (c0 * taps + top) * sums_row + o;
             conv_tiles<T>().of[kTileRowsForm][vectors][height - 1](t);
           }
@@ -94,10 +94,10 @@ template <class T> void weight_gradient_of(const Correlation<T>& r, T* dw, bool 
   if (swapped) {
     parallel_for(r.groups * all_k, larger(1, 30000 / (r.o * parts)), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++)
-        for (int64_t o = 0; o < r.o; o += kLanes<T>) {
-          Vector<T> sum = {};
+        for (int64_t o = 0; o < r.o; o += kSpan<T>) {
+          Vec<T> sum = {};
           for (int64_t part = 0; part < parts; part++) sum += load(sums + part * part_size + i * sums_row + o);
-          if (r.o - o >= kLanes<T>)
+          if (r.o - o >= kSpan<T>)
             store(dw + i * r.o + o, sum);
           else
             store_part(dw + i * r.o + o, sum, r.o - o);
@@ -106,15 +106,15 @@ template <class T> void weight_gradient_of(const Correlation<T>& r, T* dw, bool 
     return;
   }
   // [part][group][k][o] -> [group][o][k]: a square of vectors at a time.
-  constexpr int lanes = kLanes<T>;
+  constexpr int lanes = kSpan<T>;
   const int64_t bands = ceil_div(all_k, lanes);
   parallel_for(r.groups * bands, larger(1, 30000 / (lanes * r.o * parts)), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
       const int64_t group = i / bands, k0 = i % bands * lanes, k = smaller(lanes, all_k - k0);
       for (int64_t o0 = 0; o0 < r.o; o0 += lanes) {
-        Vector<T> square[lanes];
+        Vec<T> square[lanes];
         for (int j = 0; j < lanes; j++) {
-          square[j] = Vector<T>{};
+          square[j] = Vec<T>{};
           if (j >= k) continue;
           const T* from = sums + group * group_size + (k0 + j) * sums_row + o0;
           for (int64_t part = 0; part < parts; part++) square[j] += load(from + part * part_size);

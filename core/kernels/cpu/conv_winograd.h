@@ -115,10 +115,10 @@ struct Spread4 {
 };
 
 template <class S> struct Winograd {
-  static constexpr int L = kLanes<float>, kWide = kTileColumns<float>;
+  static constexpr int L = kSpan<float>, kWide = kTileColumns<float>;
   static constexpr int kImages = S::images * S::images, kKernels = S::kernels * S::kernels;
   static constexpr int kProducts = S::products * S::products, kTaps = S::taps * S::taps;
-  using V = Vector<float>;
+  using V = Vec<float>;
   static constexpr int image_of(int p) {
     return S::image_of[p / S::products] * S::images + S::image_of[p % S::products];
   }
@@ -260,9 +260,9 @@ constexpr int64_t kDenseChannels = 16, kStridedChannels = 32;  // fewer: the tra
 
 // to[channel * step + q] = from[q * L + channel] for q < count: back from channels in the lanes.
 FLAMBEAU_INLINE void unpack_lanes(float* to, int64_t step, const float* from, int64_t channels, int64_t count) {
-  constexpr int L = kLanes<float>;
+  constexpr int L = kSpan<float>;
   for (int64_t q = 0; q < count; q += L, from += L * L) {
-    Vector<float> square[L];
+    Vec<float> square[L];
 #pragma GCC unroll 16
     for (int i = 0; i < L; i++) square[i] = load(from + i * L);
     transpose_square<float>(square);

@@ -3,7 +3,7 @@
 // -O2 of GCC 12 vectorises only loops whose length it knows.
 #pragma GCC optimize("tree-vectorize,vect-cost-model=dynamic")
 #include "kernels/cpu/copy_parts.h"
-#include "kernels/cpu/shuffle.h"
+#include "kernels/cpu/vector.h"
 #include "base/parallel.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -14,13 +14,6 @@ namespace {
 
 constexpr int kMaxDims = 64;
 constexpr int64_t kGrain = 128 << 10;  // bytes of a chunk of copying
-#if defined(FLAMBEAU_ISA_v4)
-constexpr int kVector = 64;
-#elif defined(FLAMBEAU_ISA_v3)
-constexpr int kVector = 32;
-#else
-constexpr int kVector = 16;
-#endif
 
 struct Item16 {
   uint64_t low, high;
@@ -28,7 +21,7 @@ struct Item16 {
 
 // ---- streaming stores ----
 
-typedef uint64_t Wide __attribute__((vector_size(kVector), aligned(1), may_alias));
+typedef uint64_t Wide __attribute__((vector_size(kVectorBytes), aligned(1), may_alias));
 
 FLAMBEAU_INLINE void stream(void* dst, Wide value) {  // dst aligned to the vector
 #if defined(FLAMBEAU_ISA_v4)
@@ -56,15 +49,15 @@ bool worth_streaming(int64_t bytes) { return bytes > int64_t(cpu_features().l3 /
 void copy_run(char* dst, const char* src, int64_t n, bool streaming) {
   if (n < 64 || (!streaming && n > (1 << 20))) return void(std::memcpy(dst, src, n));
   auto move64 = [&](int64_t i) {
-    Wide w[64 / kVector];
-    for (int k = 0; k < 64 / kVector; ++k) w[k] = *reinterpret_cast<const Wide*>(src + i + k * kVector);
-    for (int k = 0; k < 64 / kVector; ++k) *reinterpret_cast<Wide*>(dst + i + k * kVector) = w[k];
+    Wide w[64 / kVectorBytes];
+    for (int k = 0; k < 64 / kVectorBytes; ++k) w[k] = *reinterpret_cast<const Wide*>(src + i + k * kVectorBytes);
+    for (int k = 0; k < 64 / kVectorBytes; ++k) *reinterpret_cast<Wide*>(dst + i + k * kVectorBytes) = w[k];
   };
   int64_t i = 0;
   if (streaming && n >= 512) {
     move64(0);
     for (i = 64 - (reinterpret_cast<uintptr_t>(dst) & 63); i + 64 <= n; i += 64) {
-      for (int k = 0; k < 64; k += kVector) stream(dst + i + k, *reinterpret_cast<const Wide*>(src + i + k));
+      for (int k = 0; k < 64; k += kVectorBytes) stream(dst + i + k, *reinterpret_cast<const Wide*>(src + i + k));
     }
     stream_end();
   } else {
@@ -76,17 +69,17 @@ void copy_run(char* dst, const char* src, int64_t n, bool streaming) {
 
 // n bytes of a pattern of 64 whose period divides the offset of every position that is written.
 void fill_run(char* dst, const char* pattern, int64_t n, bool streaming) {
-  Wide wide[64 / kVector];
+  Wide wide[64 / kVectorBytes];
   std::memcpy(wide, pattern, 64);
   int64_t i = 0;
   if (streaming && (reinterpret_cast<uintptr_t>(dst) & 63) == 0) {
     for (; i + 64 <= n; i += 64) {
-      for (int k = 0; k < 64 / kVector; ++k) stream(dst + i + k * kVector, wide[k]);
+      for (int k = 0; k < 64 / kVectorBytes; ++k) stream(dst + i + k * kVectorBytes, wide[k]);
     }
     stream_end();
   } else {
     for (; i + 64 <= n; i += 64) {
-      for (int k = 0; k < 64 / kVector; ++k) *reinterpret_cast<Wide*>(dst + i + k * kVector) = wide[k];
+      for (int k = 0; k < 64 / kVectorBytes; ++k) *reinterpret_cast<Wide*>(dst + i + k * kVectorBytes) = wide[k];
     }
   }
   std::memcpy(dst + i, pattern, n - i);
@@ -202,7 +195,7 @@ template <class T, int N> struct Square {
     exchange<1>(r);
 #pragma GCC unroll 16
     for (int i = 0; i < N; ++i) {
-      if constexpr (Streaming && sizeof(Row) == kVector)
+      if constexpr (Streaming && sizeof(Row) == kVectorBytes)
         stream(dst + i * dst_row, (Wide)r[i]);
       else
         *reinterpret_cast<Row*>(dst + i * dst_row) = r[i];
@@ -239,8 +232,8 @@ void transpose_block(char* dst, int64_t dst_row, const char* src, int64_t src_ro
 template <class T>
 void transpose_items(char* dst, int64_t dst_row, const char* src, int64_t src_row, int64_t rows, int64_t columns,
                      bool streaming) {
-  constexpr int N = kVector / int(sizeof(T)) < 16 ? kVector / int(sizeof(T)) : 16;
-  if (streaming && N * sizeof(T) == kVector && ((reinterpret_cast<uintptr_t>(dst) | dst_row) & 63) == 0) {
+  constexpr int N = kVectorBytes / int(sizeof(T)) < 16 ? kVectorBytes / int(sizeof(T)) : 16;
+  if (streaming && N * sizeof(T) == kVectorBytes && ((reinterpret_cast<uintptr_t>(dst) | dst_row) & 63) == 0) {
     transpose_block<T, N, true>(dst, dst_row, src, src_row, rows, columns);
     stream_end();
   } else {

@@ -153,7 +153,7 @@ bool gemm(DType dtype, const Gemm& g) {
 }
 
 template <class T> int64_t packed_bytes_of(int64_t k, int64_t n) {
-  return int64_t(sizeof(T)) * (k * round_up(n, kTileColumns<T>) + kLanes<T>);
+  return int64_t(sizeof(T)) * (k * round_up(n, kTileColumns<T>) + kSpan<T>);
 }
 int64_t packed_bytes(DType dtype, int64_t k, int64_t n) {
   return dtype == DType::Float32   ? packed_bytes_of<float>(k, n)

@@ -17,7 +17,7 @@ template <class Kind> struct Blocks {
   using In = typename Kind::In;
   using Acc = typename Kind::Acc;
   static constexpr int kPer = Kind::kPer;
-  static constexpr int64_t kWide = kTileColumns<In>, kLane = kLanes<In>;
+  static constexpr int64_t kWide = kTileColumns<In>, kLane = kSpan<In>;
 
   const Product<S, Acc>& g;
   const int64_t units = ceil_div(g.k, kPer);  // of k, as the tile counts it
@@ -41,7 +41,7 @@ template <class Kind> struct Blocks {
     const int64_t count = ceil_div(rows, kTileRows);
     // Sums whose result is rounded once at the end: of the block, or where k is not cut, of one panel at a time.
     const bool by_panel = units <= kc;
-    const int64_t sums_row = by_panel && !g.turned ? kWide : round_up(columns, kLanes<Acc>);
+    const int64_t sums_row = by_panel && !g.turned ? kWide : round_up(columns, kSpan<Acc>);
     Scratch sums(Kind::kSame && !g.turned ? 0 : size_t(rows * sums_row) * sizeof(Acc));
     alignas(64) In near[2048];
     const bool whole_panels = columns % kWide == 0;
@@ -275,7 +275,7 @@ template <class Kind> bool turn(const Product<typename Kind::Src, typename Kind:
     const bool transposed = g.b_row == 1 && g.b_col != 1 && g.n > 1;
     if (!transposed || g.m > kTurnedRows || 2 * g.m > g.n || g.k < 2 * g.m) return false;
     if (2.0 * g.m * g.n * g.k <= kSerialFlops || Blocks<Kind>::clashes(g.b_col)) return false;
-    constexpr int64_t lanes = kLanes<typename Kind::In>;
+    constexpr int64_t lanes = kSpan<typename Kind::In>;
     if (20 * round_up(g.m, lanes) > 21 * g.m || (g.m > 2 * lanes && g.m < 96)) return false;
     auto t = g;
     t.m = g.n, t.n = g.m;

@@ -10,7 +10,7 @@ constexpr int64_t kSweep = 1024;  // columns of C that stay in the L1 cache whil
 // y[M][kSweep] += a[p][M] * b[p][columns], four rows of B at a time so that y is read and written a quarter as often.
 template <class S, class T, int M>
 void sweep_rows(const T* a, const S* b, int64_t ld, T* y, int64_t columns, int64_t k) {
-  constexpr int lanes = kLanes<T>;
+  constexpr int lanes = kSpan<T>;
   for (int64_t p = 0; p < k; p += 4, a += 4 * M, b += 4 * ld) {
     const int64_t rows = smaller(k - p, 4);
     T w[4][M] = {};
@@ -24,13 +24,13 @@ void sweep_rows(const T* a, const S* b, int64_t ld, T* y, int64_t columns, int64
       for (; j + lanes <= columns; j += lanes) {
         if (j % (64 / sizeof(S)) == 0)
           for (int r = 0; r < 4; r++) __builtin_prefetch(ahead + r * ld + j, 0, 2);
-        Vector<T> v[4];
+        Vec<T> v[4];
 #pragma GCC unroll 4
         for (int r = 0; r < 4; r++) v[r] = fetch<T>(row[r] + j);
 #pragma GCC unroll 4
         for (int i = 0; i < M; i++) {
           // added among themselves first, for a quarter of the roundings at the size of the whole sum
-          const Vector<T> sum = (w[0][i] * v[0] + w[1][i] * v[1]) + (w[2][i] * v[2] + w[3][i] * v[3]);
+          const Vec<T> sum = (w[0][i] * v[0] + w[1][i] * v[1]) + (w[2][i] * v[2] + w[3][i] * v[3]);
           store(y + i * kSweep + j, load(y + i * kSweep + j) + sum);
         }
       }
@@ -38,7 +38,7 @@ void sweep_rows(const T* a, const S* b, int64_t ld, T* y, int64_t columns, int64
     for (; j < columns; j += lanes) {
       const int64_t left = smaller(columns - j, lanes);
       for (int r = 0; r < rows; r++) {
-        Vector<T> v = fetch_part<T>(row[r] + j, left);
+        Vec<T> v = fetch_part<T>(row[r] + j, left);
         for (int i = 0; i < M; i++) store(y + i * kSweep + j, load(y + i * kSweep + j) + w[r][i] * v);
       }
     }
@@ -48,16 +48,16 @@ void sweep_rows(const T* a, const S* b, int64_t ld, T* y, int64_t columns, int64
 // y[i * kSweep + j] = a[i] . b[j] for J columns, each contiguous along k.
 template <class S, class T, int M, int J>
 void dot_columns(const T* a, int64_t a_row, const S* b, int64_t ld, T* y, int64_t k) {
-  constexpr int lanes = kLanes<T>;
-  Vector<T> sum[M][J] = {};
+  constexpr int lanes = kSpan<T>;
+  Vec<T> sum[M][J] = {};
   int64_t p = 0;
   for (; p + lanes <= k; p += lanes) {
-    Vector<T> v[J];
+    Vec<T> v[J];
 #pragma GCC unroll 8
     for (int j = 0; j < J; j++) v[j] = fetch<T>(b + j * ld + p);
 #pragma GCC unroll 4
     for (int i = 0; i < M; i++) {
-      Vector<T> x = load(a + i * a_row + p);
+      Vec<T> x = load(a + i * a_row + p);
 #pragma GCC unroll 8
       for (int j = 0; j < J; j++) sum[i][j] += x * v[j];
     }
@@ -65,7 +65,7 @@ void dot_columns(const T* a, int64_t a_row, const S* b, int64_t ld, T* y, int64_
   if (p < k) {  // a's rows are padded with zeros to a whole vector
 #pragma GCC unroll 8
     for (int j = 0; j < J; j++) {
-      Vector<T> v = fetch_part<T>(b + j * ld + p, k - p);
+      Vec<T> v = fetch_part<T>(b + j * ld + p, k - p);
 #pragma GCC unroll 4
       for (int i = 0; i < M; i++) sum[i][j] += load(a + i * a_row + p) * v;
     }
@@ -81,7 +81,7 @@ constexpr int64_t kPiece = 1 << 20;  // bytes of B that a thread walks at a time
 // A large plain B: its rows are walked in long runs, as memory wants, by cutting k into parts instead of the columns
 // into narrow strips. The parts follow from the shape, short enough for little rounding, and are added in order.
 template <class S, class T, int M> void few_in_parts(const Product<S, T>& g, const T* a) {
-  const int64_t blocks = ceil_div(g.n, kSweep), width = round_up(ceil_div(g.n, blocks), kLanes<T>);
+  const int64_t blocks = ceil_div(g.n, kSweep), width = round_up(ceil_div(g.n, blocks), kSpan<T>);
   const int64_t piece = kPiece / (width * int64_t(sizeof(S)));
   const int64_t rows = round_up(smaller(1024, larger(64, piece)), 4), parts = ceil_div(g.k, rows);
   const int64_t sums_row = blocks * width, part_size = M * sums_row;
@@ -106,7 +106,7 @@ template <class S, class T, int M> void few_in_parts(const Product<S, T>& g, con
       for (int64_t part = 1; part < parts; part++)
         for (int i = 0; i < M; i++) {
           T *to = sums + i * sums_row + n0, *from = to + part * part_size;
-          for (int64_t j = 0; j < columns; j += kLanes<T>) store(to + j, load(to + j) + load(from + j));
+          for (int64_t j = 0; j < columns; j += kSpan<T>) store(to + j, load(to + j) + load(from + j));
         }
       finish_rows(sums + n0, sums_row, g.c + n0, g.c_row, g.bias ? g.bias + n0 : nullptr, g.alpha, g.beta, M, columns);
     }
@@ -115,7 +115,7 @@ template <class S, class T, int M> void few_in_parts(const Product<S, T>& g, con
 
 template <class S, class T, int M> void few(const Product<S, T>& g) {
   const bool plain = g.b_col == 1 && (g.b_row != 1 || g.n > 1);
-  const int64_t a_row = round_up(g.k, kLanes<T>);
+  const int64_t a_row = round_up(g.k, kSpan<T>);
   // A in the accumulator's type: [k][M] for the sweep, [M][k padded with zeros] for the dot products.
   alignas(64) T small[2048];
   const int64_t values = plain ? g.k * M : a_row * M;

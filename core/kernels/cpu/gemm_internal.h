@@ -57,10 +57,10 @@ void finish_rows(const Acc* sums, int64_t sums_row, S* c, int64_t c_row, const S
   for (int64_t i = 0; i < rows; i++, sums += sums_row, c += c_row) {
     int64_t j = 0;
     if constexpr (sizeof(S) == 2) {  // the compiler would round one at a time
-      constexpr int lanes = kLanes<float>;
+      constexpr int lanes = kSpan<float>;
       for (; j < columns; j += lanes) {
         const int64_t left = columns - j;
-        Vector<float> x = alpha * (left >= lanes ? load(sums + j) : load_part(sums + j, left));
+        Vec<float> x = alpha * (left >= lanes ? load(sums + j) : load_part(sums + j, left));
         if (bias) x += left >= lanes ? load_float(bias + j) : load_float_part(bias + j, left);
         if (beta != 0) x += beta * (left >= lanes ? load_float(c + j) : load_float_part(c + j, left));
         if (left >= lanes)
@@ -86,20 +86,20 @@ void finish_rows(const Acc* sums, int64_t sums_row, S* c, int64_t c_row, const S
 template <class T>
 void finish_turned(const T* sums, int64_t sums_row, T* c, int64_t c_row, const T* bias, T alpha, T beta, int64_t rows,
                    int64_t columns) {
-  constexpr int lanes = kLanes<T>;
+  constexpr int lanes = kSpan<T>;
   for (int64_t j = 0; j < columns; j += lanes) {
     const int64_t here = smaller(lanes, columns - j);
     for (int64_t i = 0; i < rows; i += lanes) {
       const int64_t left = rows - i;
-      Vector<T> square[lanes];
+      Vec<T> square[lanes];
 #pragma GCC unroll 16
       for (int r = 0; r < lanes; r++) square[r] = load(sums + (i + smaller(r, left - 1)) * sums_row + j);
       transpose_square<T>(square);
-      Vector<T> shift = {};
+      Vec<T> shift = {};
       if (bias) shift = left >= lanes ? load(bias + i) : load_part(bias + i, left);
       for (int64_t r = 0; r < here; r++) {
         T* to = c + (j + r) * c_row + i;
-        Vector<T> x = alpha * square[r] + shift;
+        Vec<T> x = alpha * square[r] + shift;
         if (beta != 0) x += beta * (left >= lanes ? load(to) : load_part(to, left));
         if (left >= lanes)
           store(to, x);

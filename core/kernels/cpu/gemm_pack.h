@@ -8,7 +8,7 @@ namespace {
 
 template <class T, class S> constexpr int kPerUnit = std::is_same_v<T, uint32_t> ? 2 : 1;  // elements along k in a unit
 
-template <class T, class S> FLAMBEAU_INLINE Vector<T> fetch(const S* p) {
+template <class T, class S> FLAMBEAU_INLINE Vec<T> fetch(const S* p) {
   if constexpr (std::is_same_v<T, S>)
     return load(p);
   else if constexpr (std::is_same_v<T, uint32_t>)
@@ -16,11 +16,11 @@ template <class T, class S> FLAMBEAU_INLINE Vector<T> fetch(const S* p) {
   else
     return load_float(p);
 }
-template <class T, class S> FLAMBEAU_INLINE Vector<T> fetch_part(const S* p, int64_t count) {  // count in elements
+template <class T, class S> FLAMBEAU_INLINE Vec<T> fetch_part(const S* p, int64_t count) {  // count in elements
   if constexpr (std::is_same_v<T, S>) {
     return load_part(p, count);
   } else {
-    S all[kLanes<T> * kPerUnit<T, S>] = {};
+    S all[kSpan<T> * kPerUnit<T, S>] = {};
     std::memcpy(all, p, size_t(count) * sizeof(S));
     return fetch<T>(all);
   }
@@ -28,8 +28,8 @@ template <class T, class S> FLAMBEAU_INLINE Vector<T> fetch_part(const S* p, int
 
 // A vector that would reach into the next p's place is cut, except the first: its excess is overwritten by the next p.
 // Behind the last p there must be room for one vector.
-template <class T> FLAMBEAU_INLINE void put(T* out, int64_t step, int64_t at, int64_t count, Vector<T> v) {
-  if (at == 0 || at + kLanes<T> <= step)
+template <class T> FLAMBEAU_INLINE void put(T* out, int64_t step, int64_t at, int64_t count, Vec<T> v) {
+  if (at == 0 || at + kSpan<T> <= step)
     store(out + at, v);
   else
     store_part(out + at, v, count - at);
@@ -37,11 +37,11 @@ template <class T> FLAMBEAU_INLINE void put(T* out, int64_t step, int64_t at, in
 
 // The operand's memory is contiguous along k: row i starts at src + i * ld.
 template <class T, class S> void pack_rows(T* out, int64_t step, const S* src, int64_t ld, int64_t count, int64_t k) {
-  constexpr int lanes = kLanes<T>, per = kPerUnit<T, S>;
+  constexpr int lanes = kSpan<T>, per = kPerUnit<T, S>;
   for (int64_t at = 0; at < count; at += lanes, src += lanes * ld) {
     const int64_t left = count - at;
     for (int64_t p = 0; p < k; p += lanes * per) {
-      Vector<T> rows[lanes];
+      Vec<T> rows[lanes];
       const int64_t here = k - p;
       T* to = out + p / per * step;
       if (here >= lanes * per && left >= lanes) {
@@ -49,10 +49,10 @@ template <class T, class S> void pack_rows(T* out, int64_t step, const S* src, i
         for (int i = 0; i < lanes; i++) rows[i] = fetch<T>(src + i * ld + p);
       } else if (here >= lanes * per) {
 #pragma GCC unroll 16
-        for (int i = 0; i < lanes; i++) rows[i] = i < left ? fetch<T>(src + i * ld + p) : Vector<T>{};
+        for (int i = 0; i < lanes; i++) rows[i] = i < left ? fetch<T>(src + i * ld + p) : Vec<T>{};
       } else {
 #pragma GCC unroll 16
-        for (int i = 0; i < lanes; i++) rows[i] = i < left ? fetch_part<T>(src + i * ld + p, here) : Vector<T>{};
+        for (int i = 0; i < lanes; i++) rows[i] = i < left ? fetch_part<T>(src + i * ld + p, here) : Vec<T>{};
       }
       transpose_square<T>(rows);
       if (here >= lanes * per) {
@@ -68,7 +68,7 @@ template <class T, class S> void pack_rows(T* out, int64_t step, const S* src, i
   }
 }
 
-FLAMBEAU_INLINE Vector<uint32_t> load_bits(const BFloat16* p) {  // in the lower halves
+FLAMBEAU_INLINE Vec<uint32_t> load_bits(const BFloat16* p) {  // in the lower halves
   Bits narrow;
   std::memcpy(&narrow, p, sizeof(narrow));
   return __builtin_convertvector(narrow, Wide);
@@ -77,23 +77,23 @@ FLAMBEAU_INLINE Vector<uint32_t> load_bits(const BFloat16* p) {  // in the lower
 // The operand's memory is contiguous along i: the values of p start at src + p * ld.
 template <class T, class S>
 void pack_columns(T* out, int64_t step, const S* src, int64_t ld, int64_t count, int64_t k) {
-  constexpr int lanes = kLanes<T>;
+  constexpr int lanes = kSpan<T>;
   if constexpr (kPerUnit<T, S> == 2) {
     for (int64_t p = 0; p < k; p += 2, out += step, src += 2 * ld) {
       const S* ahead = src + larger(0, smaller(16, k - 2 - p)) * ld;  // a line each of rows that lie far apart
       for (int64_t at = 0; at < count; at += lanes) {
         const int64_t left = smaller(count - at, lanes);
-        Vector<uint32_t> even, odd = {};
+        Vec<uint32_t> even, odd = {};
         if (left == lanes) {
           if (at % (2 * lanes) == 0) {
             __builtin_prefetch(ahead + at, 0, 2);
             __builtin_prefetch(ahead + at + ld, 0, 2);
           }
           even = load_bits(src + at);
-          if (p + 1 < k) odd = (Vector<uint32_t>)load_float(src + ld + at);
+          if (p + 1 < k) odd = (Vec<uint32_t>)load_float(src + ld + at);
         } else {
-          even = (Vector<uint32_t>)load_float_part(src + at, left) >> 16;
-          if (p + 1 < k) odd = (Vector<uint32_t>)load_float_part(src + ld + at, left);
+          even = (Vec<uint32_t>)load_float_part(src + at, left) >> 16;
+          if (p + 1 < k) odd = (Vec<uint32_t>)load_float_part(src + ld + at, left);
         }
         put(out, step, at, count, even | odd);
       }

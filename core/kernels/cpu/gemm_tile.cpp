@@ -7,27 +7,27 @@ namespace {
 template <class T> struct MultiplyAdd {
   using In = T;
   using Acc = T;
-  static FLAMBEAU_INLINE void step(Vector<T>& acc, T a, Vector<T> b) { acc += a * b; }
+  static FLAMBEAU_INLINE void step(Vec<T>& acc, T a, Vec<T> b) { acc += a * b; }
 };
 #ifdef FLAMBEAU_ISA_v4
 // GCC 12 moves accumulators through memory around the intrinsic's casts, hence the instruction itself.
 struct DotPairs {
   using In = uint32_t;
   using Acc = float;
-  static FLAMBEAU_INLINE void step(Vector<float>& acc, uint32_t a, Vector<uint32_t> b) {
-    Vector<uint32_t> pair = splat(a);
+  static FLAMBEAU_INLINE void step(Vec<float>& acc, uint32_t a, Vec<uint32_t> b) {
+    Vec<uint32_t> pair = splat(a);
     asm("vdpbf16ps %2, %1, %0" : "+v"(acc) : "v"(b), "v"(pair));
   }
 };
 #endif
 
 template <class T>
-void finish_tile(const Vector<T>* acc, int rows, int vectors, T* c, int64_t c_row, int64_t columns, T alpha, T beta,
+void finish_tile(const Vec<T>* acc, int rows, int vectors, T* c, int64_t c_row, int64_t columns, T alpha, T beta,
                  const T* column_bias, const T* row_bias) {
-  constexpr int lanes = kLanes<T>;
+  constexpr int lanes = kSpan<T>;
   for (int i = 0; i < rows; i++, c += c_row) {
     for (int v = 0; v < vectors; v++) {
-      Vector<T> x = acc[i * vectors + v] * alpha;
+      Vec<T> x = acc[i * vectors + v] * alpha;
       int64_t left = columns - v * lanes;
       if (left <= 0) break;
       if (row_bias) x += row_bias[i];
@@ -47,17 +47,17 @@ void finish_tile(const Vector<T>* acc, int rows, int vectors, T* c, int64_t c_ro
 template <class Op, int R, int V, TileForm form> void tile(const TileCall<typename Op::In, typename Op::Acc>& t) {
   using In = typename Op::In;
   using Acc = typename Op::Acc;
-  constexpr int lanes = kLanes<In>;
-  Vector<Acc> acc[R][V];
+  constexpr int lanes = kSpan<In>;
+  Vec<Acc> acc[R][V];
 #pragma GCC unroll 16
   for (int i = 0; i < R; i++) {
     __builtin_prefetch(t.c + i * t.c_row, 1);
     if (V == 2) {  // a row that is not aligned touches three lines
-      __builtin_prefetch(t.c + i * t.c_row + kLanes<Acc>, 1);
-      __builtin_prefetch(t.c + i * t.c_row + 2 * kLanes<Acc> - 1, 1);
+      __builtin_prefetch(t.c + i * t.c_row + kSpan<Acc>, 1);
+      __builtin_prefetch(t.c + i * t.c_row + 2 * kSpan<Acc> - 1, 1);
     }
 #pragma GCC unroll 2
-    for (int v = 0; v < V; v++) acc[i][v] = Vector<Acc>{};
+    for (int v = 0; v < V; v++) acc[i][v] = Vec<Acc>{};
   }
   const In *a = t.a, *b = t.b;
   const In* rows[R];
@@ -75,7 +75,7 @@ template <class Op, int R, int V, TileForm form> void tile(const TileCall<typena
       ahead += ahead_step;
     }
     const In* from = form == kTileTableForm ? b + table[p] : b;
-    Vector<In> bv[V];
+    Vec<In> bv[V];
 #pragma GCC unroll 2
     for (int v = 0; v < V; v++) bv[v] = load(from + v * lanes);
 #pragma GCC unroll 16
@@ -88,22 +88,22 @@ template <class Op, int R, int V, TileForm form> void tile(const TileCall<typena
     if constexpr (form != kTileRowsForm) a += a_step;
   }
   Acc* c = t.c;
-  const bool plain = t.columns == V * kLanes<Acc> && t.alpha == 1 && !t.column_bias && !t.row_bias;
+  const bool plain = t.columns == V * kSpan<Acc> && t.alpha == 1 && !t.column_bias && !t.row_bias;
   if (plain && t.beta == 0) {
 #pragma GCC unroll 16
     for (int i = 0; i < R; i++)
 #pragma GCC unroll 2
-      for (int v = 0; v < V; v++) store(c + i * t.c_row + v * kLanes<Acc>, acc[i][v]);
+      for (int v = 0; v < V; v++) store(c + i * t.c_row + v * kSpan<Acc>, acc[i][v]);
   } else if (plain && t.beta == 1) {
 #pragma GCC unroll 16
     for (int i = 0; i < R; i++)
 #pragma GCC unroll 2
       for (int v = 0; v < V; v++) {
-        Acc* p = c + i * t.c_row + v * kLanes<Acc>;
+        Acc* p = c + i * t.c_row + v * kSpan<Acc>;
         store(p, acc[i][v] + load(p));
       }
   } else {  // through memory: an index that is not a constant would keep the sums out of registers above
-    Vector<Acc> sums[R * V];
+    Vec<Acc> sums[R * V];
 #pragma GCC unroll 16
     for (int i = 0; i < R; i++)
 #pragma GCC unroll 2

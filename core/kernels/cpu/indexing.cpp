@@ -409,8 +409,8 @@ void for_rows(const BlockRows& rows, void* dst, const void* src, const int64_t* 
   int64_t range = (size + kBuckets - 1) / kBuckets;
   double scale = 1.0 / double(range);  // size < 2^52, and any monotonic rule keeps equal rows together
   int64_t start[kBuckets + 2] = {};
-  Scratch<int64_t> list(n);
-  Scratch<uint8_t> bucket(n);
+  ScratchOf<int64_t> list(n);
+  ScratchOf<uint8_t> bucket(n);
   for (int64_t i = 0; i < n; ++i) {
     int64_t b = int64_t(double(wrapped(index[i], size)) * scale);
     bucket[i] = uint8_t(b < kBuckets ? b : kBuckets - 1);

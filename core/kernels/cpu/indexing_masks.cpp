@@ -32,7 +32,7 @@ int64_t count_some(const bool* mask, int64_t n) {
 }
 
 // starts[c] = set elements before chunk c; the last entry is the total.
-void chunk_starts(const bool* mask, int64_t n, Scratch<int64_t>& starts) {
+void chunk_starts(const bool* mask, int64_t n, ScratchOf<int64_t>& starts) {
   int64_t chunks = (n + kChunk - 1) / kChunk;
   parallel_for(n, kChunk, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     starts[begin / kChunk + 1] = count_some(mask + begin, end - begin);
@@ -79,7 +79,7 @@ template <class C, class F> void histogram(C* counts, int64_t n, int64_t bins, c
   chunks = chunks > 16 ? 16 : chunks;
   for (int64_t b = 0; b < bins; ++b) counts[b] = 0;
   if (chunks < 2 || n < 65536) return f(counts, 0, n);
-  Scratch<C> parts(chunks * bins);
+  ScratchOf<C> parts(chunks * bins);
   int64_t step = (n + chunks - 1) / chunks;
   parallel_for(n, step, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     C* mine = parts.data + begin / step * bins;
@@ -141,7 +141,7 @@ int64_t count_mask(const bool* mask, int64_t n) {
 }
 
 void masked_select(void* out, const void* src, const bool* mask, int64_t n, int item_size) {
-  Scratch<int64_t> starts((n + kChunk - 1) / kChunk + 1);
+  ScratchOf<int64_t> starts((n + kChunk - 1) / kChunk + 1);
   chunk_starts(mask, n, starts);
   parallel_for(n, kChunk, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t c = begin / kChunk;
@@ -153,7 +153,7 @@ void masked_select(void* out, const void* src, const bool* mask, int64_t n, int 
 }
 
 void masked_scatter(void* dst, const bool* mask, int64_t n, const void* src, int item_size) {
-  Scratch<int64_t> starts((n + kChunk - 1) / kChunk + 1);
+  ScratchOf<int64_t> starts((n + kChunk - 1) / kChunk + 1);
   chunk_starts(mask, n, starts);
   parallel_for(n, kChunk, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     by_item(item_size, [&]<class T>() {
@@ -171,7 +171,7 @@ void nonzero(int64_t* out, const bool* mask, int ndim, const int64_t* sizes) {
   for (int k = 0; k < ndim; ++k) n *= sizes[k];
   if (n == 0 || ndim == 0) return;
   int64_t inner = sizes[ndim - 1];
-  Scratch<int64_t> starts((n + kChunk - 1) / kChunk + 1);
+  ScratchOf<int64_t> starts((n + kChunk - 1) / kChunk + 1);
   chunk_starts(mask, n, starts);
   parallel_for(n, kChunk, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t* to = out + starts[begin / kChunk] * ndim;

@@ -1,8 +1,8 @@
 // What the two source files of the indexing family share; included by them alone.
 #pragma once
 #include "kernels/cpu/indexing.h"
-#include "base/allocator.h"
 #include "base/parallel.h"
+#include "base/scratch.h"
 
 namespace flambeau::kernels::FLAMBEAU_ISA {
 
@@ -33,16 +33,6 @@ template <class F> FLAMBEAU_INLINE void by_item(int64_t item, F&& f) {
     default: return f.template operator()<Item16>();
   }
 }
-
-// Scratch memory that frees itself.
-template <class T> struct Scratch {
-  explicit Scratch(int64_t n) : bytes(n * sizeof(T)), data(static_cast<T*>(allocate(bytes))) {}
-  ~Scratch() { deallocate(data, bytes); }
-  Scratch(const Scratch&) = delete;
-  T& operator[](int64_t i) { return data[i]; }
-  size_t bytes;
-  T* data;
-};
 
 FLAMBEAU_INLINE int64_t at_least_one(int64_t x) { return x < 1 ? 1 : x; }
 

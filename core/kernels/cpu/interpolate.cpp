@@ -4,7 +4,6 @@
 #include "kernels/cpu/interpolate.h"
 #include "base/allocator.h"
 #include "kernels/cpu/lanes.h"
-#include "kernels/cpu/shuffle.h"
 
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
@@ -44,7 +43,7 @@ template <class T> T cubic(T distance, T a) {
   return 0;
 }
 
-int64_t clamp(int64_t i, int64_t n) { return smaller_of(larger_of(i, 0), n - 1); }
+int64_t clamp(int64_t i, int64_t n) { return smaller(larger(i, 0), n - 1); }
 
 // Widened filters of antialiasing, weights normalised over the taps inside the input.
 template <class T> void antialiased(Filter<T>& f, const ResampleShape& s, int64_t in, int64_t out, T scale) {
@@ -53,9 +52,8 @@ template <class T> void antialiased(Filter<T>& f, const ResampleShape& s, int64_
   f.reserve(out, int64_t(reach) * 2 + 3);
   for (int64_t i = 0; i < out; ++i) {
     T center = scale * (T(i) + T(0.5)), total = 0;
-    int64_t first = larger_of(int64_t(center - reach + T(0.5)), 0),
-            last = smaller_of(int64_t(center + reach + T(0.5)), in);
-    last = smaller_of(last, first + f.taps);
+    int64_t first = larger(int64_t(center - reach + T(0.5)), 0), last = smaller(int64_t(center + reach + T(0.5)), in);
+    last = smaller(last, first + f.taps);
     for (int64_t t = 0; t < f.taps; ++t) {
       int64_t at = first + t;
       T distance = (T(at) - center + T(0.5)) / stretch, w = 0;

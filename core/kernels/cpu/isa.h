@@ -28,7 +28,17 @@
 
 namespace flambeau::kernels {
 template <class Table> const Table& table();
-}
+
+namespace FLAMBEAU_ISA {
+#if defined(FLAMBEAU_ISA_v4)
+constexpr int kVectorBytes = 64;
+#elif defined(FLAMBEAU_ISA_v3)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+}  // namespace FLAMBEAU_ISA
+}  // namespace flambeau::kernels
 
 #if defined(__x86_64__)
 #define FLAMBEAU_KERNEL_TABLE(Table)                                       \

@@ -1,15 +1,8 @@
-// Whole and partial vectors of float or double at the width of the instruction set, for the network kernels.
+// What network kernels do with vectors of float or double: rows walked a vector at a time, roots, stores past the caches.
 // Kernel sources only: everything is in an anonymous namespace (see isa.h).
 #pragma once
-#include <utility>
-#include <type_traits>
-#include "base/dtype.h"
 #include "base/parallel.h"
-#if defined(__x86_64__)
-#include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#endif
+#include "kernels/cpu/vector.h"
 
 #define FLAMBEAU_LAMBDA \
   __attribute__((always_inline))  // after a lambda's parameters: the loops' bodies must be inlined
@@ -19,80 +12,7 @@
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int kVectorBytes = 64;
-#elif defined(__AVX2__)
-constexpr int kVectorBytes = 32;
-#else
-constexpr int kVectorBytes = 16;
-#endif
-
-template <class T> struct VectorOf;
-template <> struct VectorOf<float> {
-  typedef float type __attribute__((vector_size(kVectorBytes)));
-  typedef int32_t mask __attribute__((vector_size(kVectorBytes)));
-  static constexpr int lanes = kVectorBytes / 4;
-};
-template <> struct VectorOf<double> {
-  typedef double type __attribute__((vector_size(kVectorBytes)));
-  typedef int64_t mask __attribute__((vector_size(kVectorBytes)));
-  static constexpr int lanes = kVectorBytes / 8;
-};
-template <class T> using Vec = typename VectorOf<T>::type;
-template <class T> using VecMask = typename VectorOf<T>::mask;  // integer lanes of the same width
-template <class T> constexpr int kSpan = VectorOf<T>::lanes;
-
 template <class T> constexpr T kInfinity = T(__builtin_huge_val());
-
-template <class T> FLAMBEAU_INLINE Vec<T> splat(T x) { return x - Vec<T>{}; }  // keeps -0.0
-template <class T> FLAMBEAU_INLINE Vec<T> load(const T* p) {
-  Vec<T> v;
-  __builtin_memcpy(&v, p, sizeof v);
-  return v;
-}
-template <class T> FLAMBEAU_INLINE void store(T* p, Vec<T> v) { __builtin_memcpy(p, &v, sizeof v); }
-
-template <class T> FLAMBEAU_INLINE VecMask<T> lane_numbers() {
-  VecMask<T> m;
-  for (int i = 0; i < kSpan<T>; ++i) m[i] = i;
-  return m;
-}
-
-// The first `count` lanes (0 < count < kSpan) of memory; the others are zero and their memory is not touched.
-template <class T> FLAMBEAU_INLINE Vec<T> load_part(const T* p, int count) {
-#if defined(__AVX512F__)
-  if constexpr (sizeof(T) == 4)
-    return (Vec<T>)_mm512_maskz_loadu_ps(__mmask16((1u << count) - 1), p);
-  else
-    return (Vec<T>)_mm512_maskz_loadu_pd(__mmask8((1u << count) - 1), p);
-#elif defined(__AVX2__)
-  VecMask<T> m = lane_numbers<T>() < (VecMask<T>{} + count);
-  if constexpr (sizeof(T) == 4)
-    return (Vec<T>)_mm256_maskload_ps(p, (__m256i)m);
-  else
-    return (Vec<T>)_mm256_maskload_pd(p, (__m256i)m);
-#else
-  Vec<T> v = {};
-  for (int i = 0; i < count; ++i) v[i] = p[i];
-  return v;
-#endif
-}
-template <class T> FLAMBEAU_INLINE void store_part(T* p, Vec<T> v, int count) {
-#if defined(__AVX512F__)
-  if constexpr (sizeof(T) == 4)
-    _mm512_mask_storeu_ps(p, __mmask16((1u << count) - 1), (__m512)v);
-  else
-    _mm512_mask_storeu_pd(p, __mmask8((1u << count) - 1), (__m512d)v);
-#elif defined(__AVX2__)
-  VecMask<T> m = lane_numbers<T>() < (VecMask<T>{} + count);
-  if constexpr (sizeof(T) == 4)
-    _mm256_maskstore_ps(p, (__m256i)m, (__m256)v);
-  else
-    _mm256_maskstore_pd(p, (__m256i)m, (__m256d)v);
-#else
-  for (int i = 0; i < count; ++i) p[i] = v[i];
-#endif
-}
 
 // Stores that bypass the cache, for outputs far larger than it; p must be aligned to a vector.
 template <class T> FLAMBEAU_INLINE void store_through(T* p, Vec<T> v) {
@@ -164,23 +84,6 @@ FLAMBEAU_INLINE Vec<double> greater_of(Vec<double> a, Vec<double> b) {
 #endif
 }
 
-template <int by, class V, size_t... i> FLAMBEAU_INLINE V rotated(V v, std::index_sequence<i...>) {
-  return __builtin_shufflevector(v, v, int((i + by) % sizeof...(i))...);
-}
-// f of all lanes, by halves: the first half with the second, its first half with its second, and so on.
-template <class T, int width, class F> FLAMBEAU_INLINE T fold_lanes(Vec<T> v, F&& f) {
-  if constexpr (width == 0)
-    return v[0];
-  else
-    return fold_lanes<T, width / 2>(f(v, rotated<width>(v, std::make_index_sequence<size_t(kSpan<T>)>())), f);
-}
-template <class T> FLAMBEAU_INLINE T sum_lanes(Vec<T> v) {
-  return fold_lanes<T, kSpan<T> / 2>(v, [](Vec<T> a, Vec<T> b) FLAMBEAU_LAMBDA { return a + b; });
-}
-template <class T> FLAMBEAU_INLINE T max_lanes(Vec<T> v) {
-  return fold_lanes<T, kSpan<T> / 2>(v, [](Vec<T> a, Vec<T> b) FLAMBEAU_LAMBDA { return a > b ? a : b; });
-}
-
 template <class T> FLAMBEAU_INLINE Vec<T> square_root(Vec<T> v) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4)
@@ -212,13 +115,9 @@ template <class T> FLAMBEAU_INLINE Vec<T> absolute(Vec<T> v) {
   return (Vec<T>)((VecMask<T>)v & ~(VecMask<T>)splat(T(-0.0)));
 }
 
-FLAMBEAU_INLINE int64_t smaller_of(int64_t a, int64_t b) { return a < b ? a : b; }
-FLAMBEAU_INLINE int64_t larger_of(int64_t a, int64_t b) { return a > b ? a : b; }
-FLAMBEAU_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // How many rows of `cost` units (about a nanosecond each) make a piece of work worth handing to a thread.
 FLAMBEAU_INLINE int64_t grain_for(int64_t cost, int64_t nanoseconds = 20000) {
-  return larger_of(1, nanoseconds / larger_of(1, cost));
+  return larger(1, nanoseconds / larger(1, cost));
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ template <class T, class F> FLAMBEAU_INLINE Pair sum_pairs(int64_t n, F&& f) {
   constexpr int64_t block = 256 * L;
   Pair total = {0, 0};
   for (int64_t begin = 0; begin < n; begin += block) {
-    int64_t end = smaller_of(n, begin + block), i = begin;
+    int64_t end = smaller(n, begin + block), i = begin;
     Vec<T> a0 = {}, b0 = {}, a1 = {}, b1 = {}, a2 = {}, b2 = {}, a3 = {}, b3 = {};
     for (; i + 4 * L <= end; i += 4 * L) {
       f(i, Whole<T>{}, a0, b0);
@@ -144,10 +144,10 @@ void rows_backward(const void* grad, const void* xv, const void* weight, const v
   auto g = static_cast<const T*>(grad), x = static_cast<const T*>(xv), w = static_cast<const T*>(weight);
   auto mean = static_cast<const T*>(mean_in), rstd = static_cast<const T*>(rstd_in);
   auto dx = static_cast<T*>(dxv);
-  int64_t piece = larger_of(grain_for(n), ceil_div(rows, 32)), pieces = ceil_div(rows, piece);
+  int64_t piece = larger(grain_for(n), ceil_div(rows, 32)), pieces = ceil_div(rows, piece);
   int64_t padded = ceil_div(n, kAlignment) * int64_t(kAlignment);
   int sums = (dweight != nullptr) + (dbias != nullptr);
-  size_t bytes = larger_of(1, pieces) * sums * padded * sizeof(T);
+  size_t bytes = larger(1, pieces) * sums * padded * sizeof(T);
   T* partial = sums ? static_cast<T*>(allocate(bytes)) : nullptr;
   parallel_for(rows, piece, [=](int64_t begin, int64_t end) {
     T* mine = sums ? partial + begin / piece * sums * padded : nullptr;
@@ -269,17 +269,17 @@ struct Cut {
   int64_t images, pieces;
 };
 Cut cut_batch(const ChannelShape& s) {
-  int64_t images = larger_of(1, kPieceElements / larger_of(1, s.inner));
+  int64_t images = larger(1, kPieceElements / larger(1, s.inner));
   return {images, ceil_div(s.batch, images)};
 }
 
 // Calls f(channel, piece, first image, last image) for all of them in parallel.
 template <class F> void each_piece(const ChannelShape& s, Cut cut, F&& f) {
-  int64_t cost = smaller_of(cut.images, s.batch) * s.inner / 2;
+  int64_t cost = smaller(cut.images, s.batch) * s.inner / 2;
   parallel_for(s.channels * cut.pieces, grain_for(cost), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       int64_t c = t / cut.pieces, p = t % cut.pieces;
-      f(c, p, p * cut.images, smaller_of(s.batch, (p + 1) * cut.images));
+      f(c, p, p * cut.images, smaller(s.batch, (p + 1) * cut.images));
     }
   });
 }
@@ -292,13 +292,12 @@ template <class T, class F> void column_sums(int64_t batch, int64_t columns, Pai
   int64_t pieces = ceil_div(batch, kRows), tiles = ceil_div(columns, kWide);
   size_t bytes = pieces * columns * sizeof(Pair);
   Pair* partial = pieces > 1 ? static_cast<Pair*>(allocate(bytes)) : out;
-  parallel_for(pieces * tiles, grain_for(smaller_of(kRows, batch) * 8), [=](int64_t begin, int64_t end) {
+  parallel_for(pieces * tiles, grain_for(smaller(kRows, batch) * 8), [=](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       int64_t p = t / tiles, left = t % tiles * kWide;
-      each_vector<T>(left, smaller_of(columns, left + kWide), [&](int64_t k, auto span) FLAMBEAU_LAMBDA {
+      each_vector<T>(left, smaller(columns, left + kWide), [&](int64_t k, auto span) FLAMBEAU_LAMBDA {
         Vec<T> a = {}, b = {};
-        for (int64_t r = p * kRows, last = smaller_of(batch, r + kRows); r < last; ++r)
-          f(r * columns + k, k, span, a, b);
+        for (int64_t r = p * kRows, last = smaller(batch, r + kRows); r < last; ++r) f(r * columns + k, k, span, a, b);
         for (int64_t i = 0; i < kSpan<T> && k + i < columns; ++i)
           partial[p * columns + k + i] = {double(a[i]), double(b[i])};
       });
@@ -436,7 +435,7 @@ void batch_norm_train(const void* xv, const void* weight, const void* bias, void
   for (int64_t c = 0; c < s.channels; ++c) {  // pairwise combination of means and squares (Chan)
     double n = 0, m = 0, squares = 0;
     for (int64_t p = 0; p < cut.pieces; ++p) {
-      double k = double((smaller_of(s.batch, (p + 1) * cut.images) - p * cut.images) * s.inner);
+      double k = double((smaller(s.batch, (p + 1) * cut.images) - p * cut.images) * s.inner);
       double d = moments.row(c)[p].a - m;
       squares += moments.row(c)[p].b + d * d * n * k / (n + k);
       m += d * k / (n + k);

@@ -41,7 +41,7 @@ FLAMBEAU_INLINE void each_segment(const Parameter* list, int64_t count, int64_t 
     }
     auto worker = make();
     for (int64_t i = low; i < count && starts[i] < end; ++i) {
-      int64_t from = larger_of(begin - starts[i], 0), to = smaller_of(end - starts[i], list[i].size);
+      int64_t from = larger(begin - starts[i], 0), to = smaller(end - starts[i], list[i].size);
       if (from < to) worker(begin / kPiece, i, from, to);
     }
   });
@@ -318,7 +318,7 @@ template <class T> double squares(const T* x, int64_t begin, int64_t end) {
   constexpr int L = kSpan<T>;
   double total = 0;
   for (int64_t start = begin; start < end; start += 1024 * L) {
-    int64_t stop = smaller_of(end, start + 1024 * L), i = start;
+    int64_t stop = smaller(end, start + 1024 * L), i = start;
     Vec<T> a = {}, b = {}, c = {}, d = {};
     for (; i + 4 * L <= stop; i += 4 * L) {
       Vec<T> p = load(x + i), q = load(x + i + L), r = load(x + i + 2 * L), s = load(x + i + 3 * L);
@@ -337,7 +337,7 @@ template <class T> double squares(const T* x, int64_t begin, int64_t end) {
 }
 
 template <class T> double sum_of_squares(const Parameter* list, int64_t count) {
-  int64_t total = total_room(list, count), pieces = larger_of(1, ceil_div(total, kPiece));
+  int64_t total = total_room(list, count), pieces = larger(1, ceil_div(total, kPiece));
   double single = 0, *partial = pieces > 1 ? static_cast<double*>(allocate(pieces * sizeof(double))) : &single, sum = 0;
   for (int64_t i = 0; i < pieces; ++i) partial[i] = 0;
   each_segment(list, count, total, [=] {

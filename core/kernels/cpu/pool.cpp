@@ -3,7 +3,6 @@
 #include "kernels/cpu/pool.h"
 #include "base/allocator.h"
 #include "kernels/cpu/lanes.h"
-#include "kernels/cpu/shuffle.h"
 
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
@@ -17,8 +16,8 @@ struct Taps {
 FLAMBEAU_INLINE Taps taps_of(const PoolShape& s, int axis, int64_t at) {
   int64_t start = at * s.stride[axis] - s.padding[axis], d = s.dilation[axis];
   int64_t first = start < 0 ? ceil_div(-start, d) : 0;
-  int64_t last = start >= s.in[axis] ? 0 : smaller_of(s.kernel[axis], (s.in[axis] - 1 - start) / d + 1);
-  return {first, larger_of(first, last), start};
+  int64_t last = start >= s.in[axis] ? 0 : smaller(s.kernel[axis], (s.in[axis] - 1 - start) / d + 1);
+  return {first, larger(first, last), start};
 }
 
 // f(plane, output row, depth taps, height taps) for all output rows, planes in parallel; make() gives f for each piece.
@@ -39,8 +38,8 @@ int64_t plane_cost(const PoolShape& s) {
 template <class T> struct PaddedRow {
   static constexpr int64_t kSlack = kVectorBytes / sizeof(T);
   PaddedRow(const PoolShape& s, T fill)
-      : length(larger_of((s.out[2] - 1 + 2 * kSlack) * s.stride[2] + (s.kernel[2] - 1) * s.dilation[2] + 1,
-                         s.padding[2] + s.in[2]) +
+      : length(larger((s.out[2] - 1 + 2 * kSlack) * s.stride[2] + (s.kernel[2] - 1) * s.dilation[2] + 1,
+                      s.padding[2] + s.in[2]) +
                2 * kSlack),
         data(static_cast<T*>(allocate(length * sizeof(T)))) {
     for (int64_t i = 0; i < length; ++i) data[i] = fill;
@@ -181,9 +180,9 @@ void max_unpool_backward(const void* grad, const int64_t* indices, void* dxv, in
 // What window `at` counts for along one dimension.
 int64_t counted(const PoolShape& s, int axis, int64_t at, bool count_include_pad) {
   int64_t start = at * s.stride[axis] - s.padding[axis];
-  int64_t end = smaller_of(start + s.kernel[axis], s.in[axis] + s.padding[axis]);
+  int64_t end = smaller(start + s.kernel[axis], s.in[axis] + s.padding[axis]);
   if (count_include_pad) return end - start;
-  return larger_of(0, smaller_of(end, s.in[axis]) - larger_of(start, 0));
+  return larger(0, smaller(end, s.in[axis]) - larger(start, 0));
 }
 
 // One over the divisors along the width, and the divisor of depth and height.
@@ -260,14 +259,14 @@ void avg_pool_backward(const void* grad, void* dxv, const PoolShape& s, bool cou
           v = span.keep(v);
           for (int64_t k = 0; k < s.kernel[2]; ++k) store(row.data + i + k, load(row.data + i + k) + v);
         } else {
-          for (int64_t j = 0, last = smaller_of(kSpan<T>, s.out[2] - i); j < last; ++j)
+          for (int64_t j = 0, last = smaller(kSpan<T>, s.out[2] - i); j < last; ++j)
             for (int64_t k = 0; k < s.kernel[2]; ++k) row.data[(i + j) * step + k] += v[j];
         }
       });
       for (int64_t kd = d.first; kd < d.last; ++kd)
         for (int64_t kh = h.first; kh < h.last; ++kh)
           add_row(plane + ((d.start + kd) * s.in[1] + h.start + kh) * width, row.data + pad,
-                  pairs ? smaller_of(width, 2 * s.out[2] - pad) : width);
+                  pairs ? smaller(width, 2 * s.out[2] - pad) : width);
     };
   });
 }

@@ -12,17 +12,10 @@
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
 
-#if defined(FLAMBEAU_ISA_v4)
-inline constexpr int kWidth = 64;  // bytes of a vector
-#elif defined(FLAMBEAU_ISA_v3)
-inline constexpr int kWidth = 32;
-#else
-inline constexpr int kWidth = 16;
-#endif
 inline constexpr int kBlock = 64;  // bytes that a loop handles at least
 
-template <class T, int kBytes = kWidth> struct RawOf { typedef T type __attribute__((vector_size(kBytes))); };
-template <class T, int kBytes = kWidth> using Raw = typename RawOf<T, kBytes>::type;
+template <class T, int kBytes = kVectorBytes> struct RawOf { typedef T type __attribute__((vector_size(kBytes))); };
+template <class T, int kBytes = kVectorBytes> using Raw = typename RawOf<T, kBytes>::type;
 
 // bool: bytes 0 and 1, whose sum is `or` and whose product is `and`.
 struct BoolLanes {
@@ -90,9 +83,9 @@ template <class V> FLAMBEAU_INLINE void store(void* p, V x) { __builtin_memcpy(p
 // its lines, and leaves what they hold. Whoever stores so ends with fence().
 template <class V> FLAMBEAU_INLINE void store_past(void* p, V x, bool past) {
 #if defined(__x86_64__)
-  if constexpr (is_vector<V> && sizeof(V) == kWidth && !std::is_same_v<V, BoolLanes>) {
+  if constexpr (is_vector<V> && sizeof(V) == kVectorBytes && !std::is_same_v<V, BoolLanes>) {
     if (past) [[unlikely]] {
-      typedef long long Words __attribute__((vector_size(kWidth)));
+      typedef long long Words __attribute__((vector_size(kVectorBytes)));
 #if __has_builtin(__builtin_nontemporal_store)
       return __builtin_nontemporal_store(__builtin_bit_cast(Words, x), static_cast<Words*>(p));
 #elif defined(FLAMBEAU_ISA_v4)
@@ -197,7 +190,7 @@ using F32 = Lanes<float>;
 using F64 = Lanes<double>;
 
 // A float vector's halves in float64, and back; by way of registers, since memory forwards no halves to a whole.
-typedef float HalfF32 __attribute__((vector_size(kWidth / 2)));
+typedef float HalfF32 __attribute__((vector_size(kVectorBytes / 2)));
 FLAMBEAU_INLINE F64 widened(HalfF32 x) {
 #if defined(FLAMBEAU_ISA_v4) && __has_builtin(__builtin_ia32_cvtps2pd512_mask)  // GCC 12 converts a quarter at a time
   return __builtin_ia32_cvtps2pd512_mask(x, F64{}, -1, 4);
@@ -213,8 +206,8 @@ template <size_t... i> FLAMBEAU_INLINE F32 narrowed_halves(F64 low, F64 high, st
   return __builtin_shufflevector(__builtin_convertvector(low, HalfF32), __builtin_convertvector(high, HalfF32),
                                  int(i)...);
 }
-inline constexpr std::make_index_sequence<kWidth / 8> kHalfLanes;
-inline constexpr std::make_index_sequence<kWidth / 4> kAllLanes;
+inline constexpr std::make_index_sequence<kVectorBytes / 8> kHalfLanes;
+inline constexpr std::make_index_sequence<kVectorBytes / 4> kAllLanes;
 // f over both halves of a float vector in float64: how functions that need the precision serve float32.
 template <class F, class... More> FLAMBEAU_INLINE F32 through_double(F f, F32 x, More... more) {
   const F64 low = f(widened_half(x, false, kHalfLanes), widened_half(more, false, kHalfLanes)...);

@@ -5,7 +5,6 @@
 
 #include "base/allocator.h"
 #include "kernels/cpu/lanes_math.h"
-#include "kernels/cpu/shuffle.h"
 
 namespace flambeau::kernels::FLAMBEAU_ISA {
 namespace {
@@ -46,8 +45,7 @@ template <class T, class F> FLAMBEAU_INLINE T row_sum(int64_t n, F&& f) {
   Vec<T> total = {};
   for (int64_t begin = 0; begin < n; begin += block) {
     Vec<T> sum = {};
-    each_vector<T>(begin, smaller_of(n, begin + block),
-                   [&](int64_t i, auto span) FLAMBEAU_LAMBDA { sum += f(i, span); });
+    each_vector<T>(begin, smaller(n, begin + block), [&](int64_t i, auto span) FLAMBEAU_LAMBDA { sum += f(i, span); });
     total += sum;
   }
   return sum_lanes<T>(total);
@@ -137,7 +135,7 @@ template <Column kind, class T> void columns(const T* x, T* y, int64_t outer, in
   int64_t vectors = ceil_div(inner, kSpan<T>);
   parallel_for(outer * vectors, grain_for(3 * n * kSpan<T>), [=](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
-      int64_t o = task / vectors, at = task % vectors * kSpan<T>, last = smaller_of(inner, at + kSpan<T>);
+      int64_t o = task / vectors, at = task % vectors * kSpan<T>, last = smaller(inner, at + kSpan<T>);
       const T* from = x + o * n * inner + at;
       T* to = y + o * (kind == Column::LogSumExp ? 1 : n) * inner + at;
       each_vector<T>(at, last, [&](int64_t i, auto span) FLAMBEAU_LAMBDA {
@@ -177,7 +175,7 @@ template <Column kind, class T> void few_in_a_row(const T* x, T* y, int64_t rows
   parallel_for(ceil_div(rows, L), grain_for(4 * n * L), [=](int64_t begin, int64_t end) {
     alignas(64) T tile[kFew * L] = {};
     for (int64_t task = begin; task < end; ++task) {
-      int64_t first = task * L, count = smaller_of(rows - first, L);
+      int64_t first = task * L, count = smaller(rows - first, L);
       for (int64_t r = 0; r < count; ++r)
         for (int64_t i = 0; i < n; ++i) tile[i * L + r] = x[(first + r) * n + i];
       column<kind>(tile, tile, n, L, int(count), Whole<T>{});
@@ -252,7 +250,7 @@ void backward(const void* grad, const void* yv, void* dxv, int64_t outer, int64_
   parallel_for(outer * vectors, grain_for(3 * n * kSpan<T>), [=](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       int64_t at = task % vectors * kSpan<T>, base = task / vectors * n * inner + at;
-      each_vector<T>(at, smaller_of(inner, at + kSpan<T>), [&](int64_t, auto span) FLAMBEAU_LAMBDA {
+      each_vector<T>(at, smaller(inner, at + kSpan<T>), [&](int64_t, auto span) FLAMBEAU_LAMBDA {
         Vec<T> sum = {};
         for (int64_t i = base; i < base + n * inner; i += inner)
           sum += logarithm ? span.load(g + i) : span.load(g + i) * span.load(y + i);

@@ -3,8 +3,8 @@
 // digit; a single long row is first split by its highest digit over all threads.
 #pragma GCC optimize("tree-vectorize,vect-cost-model=dynamic")
 #include "kernels/cpu/sort.h"
-#include "base/allocator.h"
 #include "base/parallel.h"
+#include "base/scratch.h"
 #include <algorithm>
 #include <atomic>
 
@@ -32,15 +32,6 @@ struct Before {
   FLAMBEAU_INLINE bool operator()(const Paired& a, const Paired& b) const {
     return a.high != b.high ? a.high < b.high : a.low < b.low;
   }
-};
-
-template <class T> struct Scratch {
-  explicit Scratch(int64_t n) : bytes(n * sizeof(T)), data(static_cast<T*>(allocate(bytes))) {}
-  ~Scratch() { deallocate(data, bytes); }
-  Scratch(const Scratch&) = delete;
-  T& operator[](int64_t i) { return data[i]; }
-  size_t bytes;
-  T* data;
 };
 
 // ---- keys ----
@@ -190,9 +181,9 @@ template <class E, class F> void sort_long(E* a, E* spare, int64_t n, int bits, 
   }
   int shift = bits > kDigit ? bits - kDigit : 0;
   int64_t step = (n + kChunks - 1) / kChunks;
-  Scratch<int64_t> start(kChunks * kBuckets);
+  ScratchOf<int64_t> start(kChunks * kBuckets);
   int64_t part[kBuckets + 1];
-  std::memset(start.data, 0, start.bytes);
+  std::fill_n(start.data, kChunks * kBuckets, 0);
   parallel_for(n, step, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t* mine = start.data + begin / step * kBuckets;
     for (int64_t i = begin; i < end; ++i) ++mine[a[i].key() >> shift & (kBuckets - 1)];
@@ -252,7 +243,7 @@ template <class E, class F>
 void for_rows(DType dtype, const void* in, int64_t rows, int64_t n, int64_t scratch, const F& f) {
   int64_t grain = (1 << 14) / (n < 1 ? 1 : n);
   parallel_for(rows, grain < 1 ? 1 : grain, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
-    Scratch<E> room(scratch);
+    ScratchOf<E> room(scratch);
     for (int64_t r = begin; r < end; ++r) {
       f(static_cast<const char*>(in) + r * n * int64_t(item_size(dtype)), r, room.data);
     }
@@ -264,7 +255,7 @@ void sort_of(DType dtype, const void* in, int64_t rows, int64_t n, bool descendi
   int64_t item = item_size(dtype);
   uint64_t flip = descending ? key_mask(dtype) : 0;
   if (n >= kLong && rows < 8) {
-    Scratch<E> room(2 * n);
+    ScratchOf<E> room(2 * n);
     for (int64_t r = 0; r < rows; ++r) {
       const char* row = static_cast<const char*>(in) + r * n * item;
       std::atomic<uint64_t> differ{0};
@@ -385,7 +376,7 @@ int64_t unique_of(DType dtype, const void* in, int64_t n, bool sorted, void* val
   constexpr int64_t kChunk = 1 << 15;
   if (n == 0) return 0;
   int64_t item = item_size(dtype), chunks = (n + kChunk - 1) / kChunk;
-  Scratch<E> room((sorted ? 2 : 1) * n);
+  ScratchOf<E> room((sorted ? 2 : 1) * n);
   std::atomic<uint64_t> differ{0};
   parallel_for(n, kLong, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     differ.fetch_or(fill(room.data + begin, dtype, in, begin, end, 0), std::memory_order_relaxed);
@@ -402,7 +393,7 @@ int64_t unique_of(DType dtype, const void* in, int64_t n, bool sorted, void* val
   auto heads = [&](int64_t i) {  // whether a new value begins here
     return i == 0 || a[i].key() != a[i - 1].key() || (floating && a[i].key() == nan_key);
   };
-  Scratch<int64_t> start(chunks + 1);
+  ScratchOf<int64_t> start(chunks + 1);
   parallel_for(n, kChunk, [&](int64_t begin, int64_t end) FLAMBEAU_BODY {
     int64_t count = 0;
     for (int64_t i = begin; i < end; ++i) count += heads(i);

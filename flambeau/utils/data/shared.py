@@ -31,7 +31,7 @@ def make_folders() -> list[str]:
     folders = []
     for place in places:
         with suppress(OSError):
-            folders.append(tempfile.mkdtemp(prefix="flambeau-", dir=place))
+            folders.append(tempfile.mkdtemp(prefix=f"flambeau-{os.getpid()}-", dir=place))
     return folders
 
 
