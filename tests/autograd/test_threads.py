@@ -1,5 +1,6 @@
 """Several threads, several processes: gradients add up, forks compute, results are the same bits for any thread count."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -192,6 +193,18 @@ def test_threads_that_draw_numbers_wait_for_each_other_and_no_longer():
     """Drawing many numbers is parallel: who waits for the generator may not hold what the drawing thread comes back to."""
     done = subprocess.run([sys.executable, "-c", DRAWING], capture_output=True, text=True, timeout=240, check=False)
     assert done.stdout == "done\n", done.stderr[-2000:]
+
+
+def test_the_gamma_function_leaves_the_variable_of_its_sign_alone():
+    """C's lgamma writes it, for whichever thread comes last: another library's threads may be about to read theirs."""
+    try:
+        sign = ctypes.c_int.in_dll(ctypes.CDLL("libm.so.6"), "signgam")
+    except (OSError, ValueError):
+        pytest.skip("no such variable here")
+    sign.value = 7
+    x = torch.tensor([-0.5, 0.5, 2.5])
+    torch.lgamma(x), torch.special.gammainc(x.abs(), x.abs()), torch.special.gammaln(x.double())
+    assert sign.value == 7
 
 
 # ---- fork ----

@@ -12,7 +12,10 @@ inline constexpr double kSqrtPi = 1.77245385090551602730, kSqrt2 = 1.41421356237
 
 // ---- gamma -----------------------------------------------------------------------------------------------------------
 
-inline double lgamma(double x) { return std::lgamma(x); }
+inline double lgamma(double x) {
+  int sign;
+  return ::lgamma_r(x, &sign);  // lgamma itself writes the sign into a variable that all threads share
+}
 
 // pi / tan(pi x), the argument reduced before it is multiplied
 inline double pi_over_tan_pi(double x) {
@@ -75,7 +78,7 @@ inline double trigamma(double x) { return polygamma(1, x); }
 
 // e^-x x^a / gamma(a), the common factor of both incomplete gammas
 inline double gamma_weight(double a, double x) {
-  if (a < 100) return std::exp(a * std::log(x) - x - std::lgamma(a));
+  if (a < 100) return std::exp(a * std::log(x) - x - lgamma(a));
   const double d = (x - a) / a;  // Stirling's formula cancels the large terms: a (log1p(d) - d)
   const double z = 1 / (a * a);
   const double rest = (1.0 / 12 - z * (1.0 / 360 - z * (1.0 / 1260 - z / 1680))) / a;
