@@ -83,9 +83,11 @@ static void size_dealloc(PyObject* size) {
   const Py_ssize_t n = PyTuple_GET_SIZE(size);
   if (Py_TYPE(size) != &SizeType || n > kShort || kept_sizes[n].count == kKeptSizes)
     return PyTuple_Type.tp_dealloc(size);
-  PyObject_GC_UnTrack(size);  // made by Size(...), or found by the collector
+  PyObject_GC_UnTrack(size);  // where Size(...) made it
   for (Py_ssize_t i = 0; i < n; i++) Py_CLEAR(reinterpret_cast<PyTupleObject*>(size)->ob_item[i]);
-  kept_sizes[n].of[kept_sizes[n].count++] = size;
+  auto& kept = kept_sizes[n];
+  if (kept.count == kKeptSizes) return PyObject_GC_Del(size);  // a number of a class of its own may have freed more
+  kept.of[kept.count++] = size;
 }
 
 PyObject* make_size(Ints sizes) {
@@ -95,13 +97,25 @@ PyObject* make_size(Ints sizes) {
   return tuple;
 }
 
+static PyObject* checked_entry(PyObject* entry, Py_ssize_t i) {  // a new reference to a number
+  if (PyLong_Check(entry)) return Py_NewRef(entry);
+  PyObject* number = PyNumber_Index(entry);
+  if (!number)
+    PyErr_Format(PyExc_TypeError, "torch.Size() takes an iterable of 'int' (item %zd is '%s')", i,
+                 Py_TYPE(entry)->tp_name);
+  return number;
+}
+
 static PyObject* as_size(PyObject* tuple) {  // steals
   if (!tuple || !PyTuple_CheckExact(tuple)) return tuple;
-  Py_ssize_t n = PyTuple_GET_SIZE(tuple);
-  PyObject* size = new_size(n);
-  for (Py_ssize_t i = 0; size && i < n; i++) PyTuple_SET_ITEM(size, i, Py_NewRef(PyTuple_GET_ITEM(tuple, i)));
-  Py_DECREF(tuple);
-  return size;
+  Object owned(tuple);
+  Object size(new_size(PyTuple_GET_SIZE(tuple)));
+  for (Py_ssize_t i = 0; size && i < PyTuple_GET_SIZE(tuple); i++) {
+    PyObject* number = checked_entry(PyTuple_GET_ITEM(tuple, i), i);
+    if (!number) return nullptr;
+    PyTuple_SET_ITEM(size.get(), i, number);
+  }
+  return size.release();
 }
 
 static PyObject* size_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
@@ -109,11 +123,8 @@ static PyObject* size_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) 
   if (!self) return nullptr;
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(self); i++) {
     PyObject* entry = PyTuple_GET_ITEM(self, i);
-    if (PyLong_Check(entry)) continue;
-    PyObject* number = PyNumber_Index(entry);
+    PyObject* number = checked_entry(entry, i);
     if (!number) {
-      PyErr_Format(PyExc_TypeError, "torch.Size() takes an iterable of 'int' (item %zd is '%s')", i,
-                   Py_TYPE(entry)->tp_name);
       Py_DECREF(self);
       return nullptr;
     }

@@ -172,7 +172,7 @@ TEST(
       compare<float>(1, s[0], s[1], s[2], layout, way / 2 % 2 ? 1 : 0.5, way / 4 ? 0.5 : 0, way % 3 != 0);
       compare<double>(1, s[0], s[1], s[2], layout, way / 2 % 2 ? 1 : 0.5, way / 4, way % 3 == 0);
     }
-  compare<float>(3, 32, 130, 260, {false, true, 0}, 1, 0, true);
+  compare<float>(3, 32, 130, 260, {false, true, 0}, 1, 0, true);  // 500 in one sum round by more than is allowed
 }
 
 TEST(gemm_other_floats) {

@@ -1,4 +1,4 @@
-"""erf of float32 is within three units in the last place everywhere (two with fused multiply-adds): also where one piece of its formula meets the next."""
+"""erf of float32 is within three units in the last place everywhere: also where one piece of its formula meets the next."""
 
 import math
 

@@ -293,3 +293,22 @@ def test_memory_outlives_its_makers():
     x = made()
     gc.collect()
     assert x.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_sizes_hold_numbers_alone():
+    """They are kept and used again, unknown to the collector of cycles: nothing else may hide in one."""
+    size = torch.zeros(3).shape
+    for other in (("a",), (size,), ([],)):
+        with pytest.raises(TypeError, match="takes an iterable of 'int'"):
+            size + other
+        with pytest.raises(TypeError, match="takes an iterable of 'int'"):
+            torch.Size(other)
+    assert size + (True,) == (3, 1) and type(size + (2,)) is type(size)
+
+    class Number(int):
+        def __del__(self):
+            torch.zeros(2).shape, [torch.Size((i,)) for i in range(50)]
+
+    many = [torch.Size((Number(i),)) for i in range(100)]
+    del many
+    assert [tuple(torch.zeros(i).shape) for i in range(40)] == [(i,) for i in range(40)]
