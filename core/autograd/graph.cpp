@@ -97,11 +97,13 @@ void regenerate(const Tensor& view) {
 bool stale(TensorBody* t) { return t->is_view && t->base && t->view_version != version(t) && t->base->requires_grad; }
 
 bool wants_grad(const Primitive& p, const Value* args) {
-  for (int i = 0; i < p.param_count; i++) {
-    if (args[i].is_tensor() && requires_grad(args[i].tensor)) return true;
-    for (TensorBody* t : args[i].as_tensors())
-      if (t && requires_grad(t)) return true;
+  for (uint32_t left = p.tensor_params; left; left &= left - 1) {
+    const Value& v = args[std::countr_zero(left)];
+    if (v.is_tensor() && requires_grad(v.tensor)) return true;
   }
+  for (uint32_t left = p.list_params; left; left &= left - 1)
+    for (TensorBody* t : args[std::countr_zero(left)].as_tensors())
+      if (t && requires_grad(t)) return true;
   return false;
 }
 

@@ -227,9 +227,9 @@ void run_tracked(LevelCall& c) {
     Exchanged inner(p, c.args, unwrap);
     OwnedValue original;
     Exchanged lifted(p, c.args, lift);
-    Call recorded{p, lifted.values};
+    Tensor changed[kMaxResults] = {target};
+    Call recorded(p, lifted.values, changed);
     recorded.given = recorded.in_place = true;
-    recorded.results[0] = target;
     if (record) layers.prepare_in_place(recorded, original);
     Tensor result;
     run_below(inner.values, &result);
@@ -253,13 +253,11 @@ void run_tracked(LevelCall& c) {
     return;
   }
   Exchanged lifted(p, c.args, lift);
-  Call recorded{p, lifted.values};
   for (int i = 0; i < p.result_count; i++)
-    recorded.results[i] =
-        view || is_differentiable(results[i].dtype()) ? wrap_tracked(results[i], c.level) : results[i];
-  if (view) layers.mark_view(recorded.results[0], c.args[0].peek());
+    c.results[i] = view || is_differentiable(results[i].dtype()) ? wrap_tracked(results[i], c.level) : results[i];
+  if (view) layers.mark_view(c.results[0], c.args[0].peek());
+  Call recorded(p, lifted.values, c.results);
   if (record) layers.record(recorded);
-  for (int i = 0; i < p.result_count; i++) c.results[i] = std::move(recorded.results[i]);
 }
 
 }  // namespace flambeau

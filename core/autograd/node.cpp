@@ -8,33 +8,12 @@
 namespace flambeau {
 
 // ---- edges ----
-Edge Edge::to_node(Node* n, uint32_t index) {
-  Edge e;
-  n->retain();
-  e.bits_ = reinterpret_cast<uintptr_t>(n);
-  e.index_ = index;
-  return e;
-}
-Edge Edge::to_leaf(TensorBody* t) {
-  Edge e;
-  t->retain();
-  e.bits_ = reinterpret_cast<uintptr_t>(t) | 1;
-  return e;
-}
 Edge::Edge(const Edge& o) : bits_(o.bits_), index_(o.index_) {
   if (Node* n = node())
     n->retain();
   else if (TensorBody* t = leaf())
     t->retain();
 }
-Edge::~Edge() {
-  if (!bits_) return;
-  if (Node* n = node())
-    n->release();
-  else
-    leaf()->release();
-}
-
 // ---- nodes ----
 static std::atomic<uint64_t> next_sequence{1};
 AnomalyHooks anomaly_hooks;
@@ -76,13 +55,6 @@ template <class F> void each_tensor(const Primitive& p, const Value* args, F&& f
       for (TensorBody* t : args[i].as_tensors()) f(i, t);
   }
 }
-
-template <class T> T* carve(char*& at, size_t count) {
-  T* here = reinterpret_cast<T*>(at);
-  at += (count * sizeof(T) + 7) / 8 * 8;
-  return here;
-}
-template <class T> size_t room(size_t count) { return (count * sizeof(T) + 7) / 8 * 8; }
 
 }  // namespace
 
@@ -133,42 +105,40 @@ NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
   TensorBody* few[kMaxParams + kMaxResults];
   std::vector<TensorBody*> many;
   TensorBody** tensors = few;
-  size_t edges = 0, dims = 0;
+  uint32_t edges = 0, dims = 0;
   for (uint32_t left = p.tensor_params; left; left &= left - 1) {
     const Value& v = c.args[std::countr_zero(left)];
     few[edges++] = v.is_tensor() ? v.tensor : nullptr;
   }
   if (p.list_params) {
     each_tensor(p, c.args, [&](int, TensorBody* t) { many.push_back(t); });
-    edges = many.size();
+    edges = uint32_t(many.size());
     many.resize(edges + p.result_count);
     tensors = many.data();
   }
-  size_t entries = edges + p.result_count;
-  for (int r = 0; r < p.result_count; r++) tensors[edges + r] = c.results[r].get();
-  for (size_t k = 0; k < entries; k++) dims += tensors[k] ? tensors[k]->dim : 0;
+  const uint32_t entries = edges + p.result_count;
+  for (uint32_t r = 0; r < p.result_count; r++) tensors[edges + r] = c.results[r].get();
+  for (uint32_t k = 0; k < entries; k++) dims += tensors[k] ? tensors[k]->dim : 0;
 
-  size_t bytes = room<PrimitiveNode>(1) + room<Edge>(edges) + room<OwnedValue>(p.param_count) +
-                 room<uint32_t>(entries) + room<Shape>(entries) + room<int64_t>(dims);
-  char* block = static_cast<char*>(allocate(bytes));
-  char* at = block + room<PrimitiveNode>(1);
+  const size_t bytes = sizeof(PrimitiveNode) + edges * sizeof(Edge) + p.param_count * sizeof(OwnedValue) +
+                       entries * sizeof(Entry) + dims * sizeof(int64_t);
+  void* block = allocate_record(bytes);
   auto* n = new (block) PrimitiveNode(p);
   NodeRef result(n);
-  n->block_bytes_ = bytes;
+  n->block_bytes_ = uint32_t(bytes);
   n->result_count = p.result_count;
   if (p.second_name) {
     const Value& by = c.args[p.second_by];
     n->second_ = by.kind == Kind::Tensor || (by.kind == Kind::Ints && !by.as_ints().empty()) ||
                  (by.kind == Kind::Int && p.cls != Class::Elementwise);
   }
-  n->edges_ = carve<Edge>(at, edges);
-  n->args_ = carve<OwnedValue>(at, p.param_count);
-  n->versions_ = carve<uint32_t>(at, entries);
-  n->shapes_ = carve<Shape>(at, entries);
-  n->dims_ = carve<int64_t>(at, dims);
+  n->edges_ = reinterpret_cast<Edge*>(n + 1);
+  n->args_ = reinterpret_cast<OwnedValue*>(n->edges_ + edges);
+  n->entries_ = reinterpret_cast<Entry*>(n->args_ + p.param_count);
+  int64_t* sizes = reinterpret_cast<int64_t*>(n->entries_ + entries);
   // Which values the formula reads: p.saves. Everything that is not a tensor is kept.
   const Value* overwritten = original && !original->get().none() ? &original->get() : nullptr;
-  for (int i = 0; i < p.param_count; i++) {
+  for (uint32_t i = 0; i < p.param_count; i++) {
     const Value& v = c.args[i];
     if ((v.kind == Kind::Tensor || v.kind == Kind::Tensors) && !(p.saves >> i & 1)) {
       new (&n->args_[i]) OwnedValue;
@@ -179,27 +149,26 @@ NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
     new (&n->args_[i]) OwnedValue(overwritten && i == 0 ? *overwritten : v);
   }
 
-  for (size_t k = 0; k < edges; k++) {
+  for (uint32_t k = 0; k < edges; k++) {
     TensorBody* t = tensors[k];
     new (&n->edges_[k]) Edge(t && is_differentiable(t->dtype) ? edge_of(reinterpret_cast<const Tensor&>(t)) : Edge());
-    n->edge_count_ = uint32_t(k + 1);
+    n->edge_count_ = k + 1;
   }
-  uint32_t used = 0;
-  for (size_t k = 0; k < entries; k++) {
+  for (uint32_t k = 0; k < entries; k++) {
     const TensorBody* t = tensors[k];
     if (!t) {
-      n->versions_[k] = 0;
-      n->shapes_[k] = {DType::Float32, 0, used};
+      n->entries_[k] = {sizes, 0, DType::Float32, 0};
       continue;
     }
-    n->versions_[k] = version(t);
-    n->shapes_[k] = {t->dtype, t->dim, used};
-    for (int d = 0; d < t->dim; d++) n->dims_[used + d] = t->sizes[d];
-    used += t->dim;
+    n->entries_[k] = {sizes, version(t), t->dtype, t->dim};
+    copy_extents(t->sizes, t->sizes + t->dim, sizes);
+    sizes += t->dim;
   }
-  if (overwritten && overwritten->is_tensor()) n->versions_[0] = version(overwritten->tensor);
-  for (int r = 0; r < p.result_count; r++)
-    if (p.saves_results >> r & 1) n->results_[r] = detached(c.results[r]);
+  if (overwritten && overwritten->is_tensor()) n->entries_[0].version = version(overwritten->tensor);
+  for (uint32_t left = p.saves_results; left; left &= left - 1) {
+    const int r = std::countr_zero(left);
+    n->results_[r] = detached(c.results[r]);
+  }
   if (saved_hooks) [[unlikely]]
     n->pack_saved();
   return result;
@@ -273,9 +242,9 @@ void PrimitiveNode::visit_saved(void (*visit)(TensorBody*, void*), void* context
 }
 
 bool PrimitiveNode::result_shape(int i, Dims& sizes, DType& dtype) {
-  Shape s = shapes_[edge_count_ + i];
-  sizes = Dims(Ints(dims_ + s.at, s.rank));
-  dtype = s.dtype;
+  const Entry& e = entries_[edge_count_ + i];
+  sizes = Dims(e.shape());
+  dtype = e.dtype;
   return true;
 }
 
@@ -290,7 +259,7 @@ void PrimitiveNode::check_version(const Tensor& t, uint32_t saved) const {
 }
 
 Tensor PrimitiveNode::unpacked_result(int i, bool create_graph) {
-  check_version(results_[i], versions_[edge_count_ + i]);
+  check_version(results_[i], entries_[edge_count_ + i].version);
   if (!create_graph) return results_[i];
   Tensor again = detached(results_[i]);
   set_history(again, NodeRef::share(this), uint32_t(i));
@@ -332,7 +301,7 @@ void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, 
       for (size_t e = first; e < k; e++) {
         if (edges_[e]) needs |= 1u << i;
         if (args[i].kind == Kind::Tensors && args[i].tensors[e - first]) {
-          check_version(Tensor::share(args[i].tensors[e - first]), versions_[e]);
+          check_version(Tensor::share(args[i].tensors[e - first]), entries_[e].version);
           composed |= args[i].tensors[e - first]->keys != 0;
         }
       }
@@ -345,12 +314,11 @@ void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, 
         args[i] = list_value(list);
       }
     } else if (type == ParamType::Tensor) {
-      Shape s = shapes_[k];
-      shapes[i] = Ints(dims_ + s.at, s.rank);
-      dtypes[i] = s.dtype;
+      shapes[i] = entries_[k].shape();
+      dtypes[i] = entries_[k].dtype;
       if (edges_[k]) needs |= 1u << i;
       if (args[i].is_tensor()) {
-        if (p.cls != Class::View) check_version(args[i].peek(), versions_[k]);  // views read geometry, no values
+        if (p.cls != Class::View) check_version(args[i].peek(), entries_[k].version);  // views read geometry, no values
         if (args[i].tensor->keys) [[unlikely]] {
           if (Wrapped* w = at_level(args[i].tensor, backward_level())) args[i] = Value(w->inner);
           composed = true;
@@ -363,10 +331,7 @@ void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, 
   if (list_param >= 0) {
     size_t first = 0;
     for (int i = 0; i < list_param; i++) first += p.params[i].type == ParamType::Tensor;
-    for (size_t e = 0; e < list_grads.size(); e++) {
-      Shape s = shapes_[first + e];
-      list_shapes[e] = Ints(dims_ + s.at, s.rank);
-    }
+    for (size_t e = 0; e < list_grads.size(); e++) list_shapes[e] = entries_[first + e].shape();
   }
   std::vector<Tensor> unpacked;
   if (extra && !extra->packed.empty()) [[unlikely]]

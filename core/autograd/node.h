@@ -11,7 +11,12 @@ class Edge {
  public:
   Edge() = default;
   static Edge to_node(Node* n, uint32_t index);
-  static Edge to_leaf(TensorBody* t);
+  static Edge to_leaf(TensorBody* t) {
+    Edge e;
+    t->retain();
+    e.bits_ = reinterpret_cast<uintptr_t>(t) | 1;
+    return e;
+  }
   Edge(const Edge& o);
   Edge(Edge&& o) noexcept : bits_(std::exchange(o.bits_, 0)), index_(o.index_) {}
   Edge& operator=(Edge o) noexcept {
@@ -100,6 +105,21 @@ struct Node {
 };
 using NodeRef = Ref<Node>;
 
+inline Edge Edge::to_node(Node* n, uint32_t index) {
+  Edge e;
+  n->retain();
+  e.bits_ = reinterpret_cast<uintptr_t>(n);
+  e.index_ = index;
+  return e;
+}
+inline Edge::~Edge() {
+  if (!bits_) return;
+  if (Node* n = node())
+    n->release();
+  else
+    leaf()->release();
+}
+
 // A node of a row.
 class PrimitiveNode final : public Node {
  public:
@@ -114,10 +134,12 @@ class PrimitiveNode final : public Node {
   const Primitive& primitive() const { return primitive_; }
 
  private:
-  struct Shape {  // of the tensor behind an edge, or of a result
+  struct Entry {  // the tensor behind an edge, or a result, as it was
+    const int64_t* sizes;
+    uint32_t version;
     DType dtype;
     uint8_t rank;
-    uint32_t at;  // into dims_
+    Ints shape() const { return {sizes, rank}; }
   };
   explicit PrimitiveNode(const Primitive& p) : primitive_(p) {}
   ~PrimitiveNode() override;
@@ -127,17 +149,15 @@ class PrimitiveNode final : public Node {
   void pack_saved();
   void unpack_saved(Value* args, Tensor* results, std::vector<Tensor>& kept, bool create_graph);
 
-  // One block holds the node and everything below: edges_, args_, versions_, shapes_ (edges, then results), dims_.
+  // One block holds the node, its edges, its arguments, an entry for each edge and each result, and their sizes.
   const Primitive& primitive_;
-  size_t block_bytes_ = 0;
+  uint32_t block_bytes_ = 0;
   uint32_t edge_count_ = 0;
   bool released_ = false;
   bool second_ = false;  // the row's second name is this node's
   Edge* edges_ = nullptr;
   OwnedValue* args_ = nullptr;
-  uint32_t* versions_ = nullptr;  // of every entry that has an edge, then of the results
-  Shape* shapes_ = nullptr;
-  int64_t* dims_ = nullptr;
+  Entry* entries_ = nullptr;
   Tensor results_[kMaxResults];  // detached: a saved result may not own this node
 };
 

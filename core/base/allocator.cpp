@@ -393,6 +393,8 @@ namespace {
 std::atomic<size_t> bytes_in_use{0}, bytes_peak{0};
 }
 
+void* allocate_record(size_t bytes) { return allocate(bytes); }
+
 void* allocate(size_t bytes) {
   if (bytes >= kAbsurd || bytes > physical_memory() * 3 / 2) out_of_memory(bytes);
   size_t size = std::max(round_up(bytes, kAlignment), kAlignment);
@@ -423,26 +425,27 @@ void release_cached() {}
 
 #else
 
+static inline void* take_block(size_t bytes) {
+  if (bytes > kSmall) [[unlikely]]
+    return allocate_big(bytes);
+  int k = class_of(bytes);
+  ThreadCache* t = cache;
+  if (!t || !t->lists[k].head) [[unlikely]]
+    return refill(k, bytes);
+  auto& list = t->lists[k];
+  Free* head = list.head;
+  list.head = head->next;
+  list.count.store(list.count.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+  return head;
+}
+
 void* allocate(size_t bytes) {
-  void* block;
-  if (bytes <= kSmall) [[likely]] {
-    int k = class_of(bytes);
-    ThreadCache* t = cache;
-    if (t && t->lists[k].head) [[likely]] {
-      auto& list = t->lists[k];
-      Free* head = list.head;
-      list.head = head->next;
-      list.count.store(list.count.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-      block = head;
-    } else {
-      block = refill(k, bytes);
-    }
-  } else {
-    block = allocate_big(bytes);
-  }
+  void* block = take_block(bytes);
   clear_tail(block, bytes);
   return block;
 }
+
+void* allocate_record(size_t bytes) { return take_block(bytes); }
 
 void deallocate(void* block, size_t bytes) noexcept {
   if (!block) return;

@@ -1,5 +1,6 @@
 // The door: layers that are active, then the primitive itself, then autograd's record.
 #include "dispatch/door.h"
+#include <bit>
 #include <cctype>
 #include "tensor/copy.h"
 
@@ -18,19 +19,17 @@ struct Seen {
 
 Seen look(const Primitive& p, const Value* args) {
   Seen seen{0, false};
-  for (int i = 0; i < p.param_count; i++) {
-    const Value& v = args[i];
-    if (v.kind == Kind::Tensor) {
-      seen.keys |= v.tensor->keys;
-      seen.grad |= v.tensor->requires_grad | v.tensor->is_view;
-    } else if (v.kind == Kind::Tensors) {
-      for (TensorBody* t : v.as_tensors())
-        if (t) {
-          seen.keys |= t->keys;
-          seen.grad |= t->requires_grad | t->is_view;
-        }
-    }
+  auto add = [&](const TensorBody* t) {
+    seen.keys |= t->keys;
+    seen.grad |= t->requires_grad | t->is_view;
+  };
+  for (uint32_t left = p.tensor_params; left; left &= left - 1) {
+    const Value& v = args[std::countr_zero(left)];
+    if (v.kind == Kind::Tensor) add(v.tensor);
   }
+  for (uint32_t left = p.list_params; left; left &= left - 1)
+    for (TensorBody* t : args[std::countr_zero(left)].as_tensors())
+      if (t) add(t);
   return seen;
 }
 
@@ -121,12 +120,9 @@ Tensor& result(Call& c, int i, Ints sizes, DType dtype) {
 }
 
 void call(const Primitive& p, Value* args, Tensor* results) {
-  Call c{p, args};
-  if (p.cls == Class::Composite) {  // only what it calls is seen
-    run(c);
-    results[0] = std::move(c.results[0]);
-    return;
-  }
+  for (int i = 0; i < p.result_count; i++) results[i] = Tensor();
+  Call c(p, args, results);
+  if (p.cls == Class::Composite) return run(c);  // only what it calls is seen
   ThreadState& state = thread_state();
   Seen seen = look(p, args);
   if (uint8_t keys = (seen.keys | state.keys) & ~state.excluded) [[unlikely]]
@@ -137,7 +133,6 @@ void call(const Primitive& p, Value* args, Tensor* results) {
   else if (state.inference) [[unlikely]]
     mark_inference(c);
   if (seen.grad && state.grad_enabled && p.differentiable) layers.record(c);
-  for (int i = 0; i < p.result_count; i++) results[i] = std::move(c.results[i]);
 }
 
 void call_out(const Primitive& p, Value* args, Tensor* out) {
@@ -152,9 +147,8 @@ void call_out(const Primitive& p, Value* args, Tensor* out) {
     fail(ErrorKind::Runtime, p.name,
          "(): functions with out=... arguments don't support automatic differentiation, but one of the arguments "
          "requires grad.");
-  Call c{p, args};
-  Tensor stash[kMaxResults];
-  c.stash = stash;
+  Tensor held[kMaxResults], stash[kMaxResults];
+  Call c(p, args, held, stash);
   c.given = true;
   for (int i = 0; i < p.result_count; i++) c.results[i] = out[i];
   run(c);
@@ -178,9 +172,8 @@ Tensor call_in_place(const Primitive& p, Value* args) {
   Tensor target = args[0].as_tensor();
   bool record = state.grad_enabled && seen.grad;
   OwnedValue original;
-  Call c{p, args};
-  Tensor stash[kMaxResults];
-  c.stash = stash;
+  Tensor held[kMaxResults], stash[kMaxResults];
+  Call c(p, args, held, stash);
   c.given = c.in_place = true;
   c.results[0] = target;
   if (record || target->inference) layers.check_in_place(p, target);

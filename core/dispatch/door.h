@@ -17,7 +17,7 @@ struct ThreadState {
 extern thread_local constinit ThreadState this_thread_state __attribute__((tls_model("initial-exec")));
 inline ThreadState& thread_state() { return this_thread_state; }
 
-// args: one per parameter. results: primitive.result_count of them, empty unless given (out=).
+// args: one per parameter. results: room for primitive.result_count of them; what is there goes.
 void call(const Primitive& p, Value* args, Tensor* results);
 // Argument 0 is changed in place and returned.
 Tensor call_in_place(const Primitive& p, Value* args);

@@ -58,12 +58,14 @@ struct Param {
 struct Call {
   const Primitive& primitive;
   Value* args;
-  Tensor results[kMaxResults];
+  Tensor* results;  // primitive.result_count of them
   // Where results are given: those that the entry could not fill as they are (door.h: result()).
-  Tensor* stash = nullptr;
+  Tensor* stash;
   bool given = false;     // results were given
   bool in_place = false;  // result 0 is argument 0
 
+  Call(const Primitive& primitive, Value* args, Tensor* results, Tensor* stash = nullptr)
+      : primitive(primitive), args(args), results(results), stash(stash) {}
   const Tensor& tensor(int i) const { return args[i].peek(); }
 };
 

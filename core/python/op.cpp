@@ -310,7 +310,7 @@ bool parse(const OpObject& op, PyObject* const* args, Py_ssize_t count, PyObject
           continue;
         }
         if (op.otherwise) return false;
-        if ((p.cls == Class::Creation || p.cls == Class::Composite || p.cls == Class::Random) &&
+        if ((p.cls == Class::Creation || p.cls == Class::Composite || p.cls == Class::Random) && p.result_count == 1 &&
             factory_option(p, key, value, options))
           continue;
         raise(PyExc_TypeError, str(p.name, "() got an unexpected keyword argument '", PyUnicode_AsUTF8(key), "'"));
@@ -470,6 +470,16 @@ PyObject* op_call(PyObject* self, PyObject* const* args, size_t flags, PyObject*
       call_in_place(p, values);
       return Py_NewRef(target);
     }
+    if (p.result_count == 1 && !options.out) {
+      Tensor made;
+      call(p, values, &made);
+      if (options.requires_grad) {
+        if (!is_differentiable(made.dtype()))
+          raise(PyExc_RuntimeError, "Only Tensors of floating point and complex dtype can require gradients");
+        made->requires_grad = true;
+      }
+      return wrap(std::move(made));
+    }
     Tensor results[kMaxResults];
     if (options.out) {
       read_out(p, options.out, results);
@@ -478,13 +488,7 @@ PyObject* op_call(PyObject* self, PyObject* const* args, size_t flags, PyObject*
         return Py_NewRef(is_tensor(options.out) ? options.out : PySequence_Fast_GET_ITEM(options.out, 0));
     } else {
       call(p, values, results);
-      if (options.requires_grad) {
-        if (!is_differentiable(results[0].dtype()))
-          raise(PyExc_RuntimeError, "Only Tensors of floating point and complex dtype can require gradients");
-        results[0]->requires_grad = true;
-      }
     }
-    if (p.result_count == 1) return wrap(std::move(results[0]));
     if (p.result_names) return structured(op, results, p.result_count);
     PyObject* tuple = ok(PyTuple_New(p.result_count));
     for (int i = 0; i < p.result_count; i++) PyTuple_SET_ITEM(tuple, i, wrap(std::move(results[i])));

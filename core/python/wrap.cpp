@@ -76,12 +76,12 @@ static void tensor_dealloc(PyObject* o) {
     t->release();
     return;
   }
-  if (Py_TYPE(o)->tp_del || Py_TYPE(o)->tp_finalize) {
-    if (PyObject_CallFinalizerFromDealloc(o) < 0) return;  // it lives on
+  if (Py_TYPE(o)->tp_finalize && PyObject_CallFinalizerFromDealloc(o) < 0) return;  // it lives on
+  if (has_state) {
+    if (tracked(t)) PyObject_GC_UnTrack(o);
+    if (weakrefs_of(t)) PyObject_ClearWeakRefs(o);
+    Py_CLEAR(dict_of(t));
   }
-  if (tracked(t)) PyObject_GC_UnTrack(o);
-  if (weakrefs_of(t)) PyObject_ClearWeakRefs(o);
-  Py_CLEAR(dict_of(t));
   blank(t);
   t->destroy();
 }

@@ -10,7 +10,7 @@ void (*release_node)(Node*) = nullptr;
 void (*free_hooks)(GradHooks*) = nullptr;
 
 // ---- storage ----
-static Storage* new_storage() { return new (allocate(sizeof(Storage))) Storage; }
+static Storage* new_storage() { return new (allocate_record(sizeof(Storage))) Storage; }
 
 // Small storages hold header and bytes in one block.
 constexpr size_t kHeader = (sizeof(Storage) + kAlignment - 1) / kAlignment * kAlignment;
@@ -56,8 +56,11 @@ void Storage::destroy() {
 
 // ---- bodies ----
 static TensorBody* new_body(DType dtype) {
-  auto* t = static_cast<TensorBody*>(allocate(sizeof(TensorBody)));
-  std::memset(static_cast<void*>(t), 0, offsetof(TensorBody, inline_dims));
+  typedef int64_t Pair __attribute__((vector_size(16), may_alias));
+  constexpr size_t kHead = offsetof(TensorBody, inline_dims), kPairs = (kHead + sizeof(Pair) - 1) / sizeof(Pair);
+  auto* t = static_cast<TensorBody*>(allocate_record(sizeof(TensorBody)));
+#pragma GCC unroll 16
+  for (size_t i = 0; i < kPairs; i++) reinterpret_cast<Pair*>(t)[i] = Pair{};  // fewer stores than memset's words
   t->refs.store(1, std::memory_order_relaxed);
   t->dtype = dtype;
   t->sizes = t->inline_dims;
@@ -129,27 +132,29 @@ static int64_t checked_bytes(Ints sizes, DType dtype) {
 
 Tensor empty(Ints sizes, DType dtype) {
   check(sizes.size() <= kMaxDims, "tensors have at most ", kMaxDims, " dimensions, got ", sizes.size());
+  Tensor result(new_body(dtype));
+  TensorBody* t = result.get();
   int dim = int(sizes.size());
-  int64_t item = int64_t(item_size(dtype)), count = 1, bytes;
-  bool fits = true;
-  for (int64_t s : sizes) fits = fits && s >= 0 && !__builtin_mul_overflow(count, s, &count);
-  fits = !__builtin_mul_overflow(count, item, &bytes) && fits;
-  if (!fits) [[unlikely]]
-    bytes = checked_bytes(sizes, dtype), count = 0;  // for its error, or zero elements with huge extents
-  Ref<Storage> storage = make_storage(size_t(bytes));
-  TensorBody* t = new_body(dtype);
   int64_t* out = room_for_dims(t, dim);
-  int64_t step = 1;
+  // Strides step over at least one element; where none of the extents is zero, the last step is the count.
+  int64_t item = int64_t(item_size(dtype)), step = 1, signs = 0, bytes;
+  bool fits = true, none = false;
   for (int i = dim - 1; i >= 0; i--) {
-    out[i] = sizes[size_t(i)];
+    int64_t size = sizes[size_t(i)];
+    out[i] = size;
     out[i + dim] = step;
-    step = int64_t(uint64_t(step) * uint64_t(std::max<int64_t>(sizes[size_t(i)], 1)));
+    signs |= size;
+    none |= size == 0;
+    fits = !__builtin_mul_overflow(step, size + (size == 0), &step) && fits;
   }
-  t->numel = count;
+  t->numel = none ? 0 : step;
+  fits = !__builtin_mul_overflow(t->numel, item, &bytes) && fits && signs >= 0;
+  if (!fits) [[unlikely]]
+    bytes = checked_bytes(sizes, dtype), t->numel = 0;  // for its error, or zero elements with huge extents
   t->contiguous = true;
-  t->data = storage->data;
-  t->storage = storage.detach();
-  return Tensor(t);
+  t->storage = make_storage(size_t(bytes)).detach();
+  t->data = t->storage->data;
+  return result;
 }
 
 Tensor tensor_over(Ref<Storage> storage, DType dtype, Ints sizes, Ints strides, int64_t offset) {
