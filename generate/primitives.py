@@ -197,6 +197,14 @@ def parameters_by_kind(row: Row) -> list[str]:
     return [str(sum(1 << i for i, kind in enumerate(kinds) if kind == wanted)) for wanted in ("Tensor", "Tensors")]
 
 
+def plain(row: Row) -> int:
+    """Elementwise::plain: real types, unless the row has operands or results of other types, or operands to check."""
+    if row.divides or any(p.type == "real" for p in row.params) or RESULTS.get(row.result) not in ("Same", "Bool"):
+        return 0
+    reals = (d for d in row.dtypes if d.startswith(("float", "int", "uint")) and d != "float16")
+    return sum(1 << DTYPES.index(d) for d in reals if row.promote != "float" or d.startswith("float"))
+
+
 def primitive(i: int, row: Row) -> str:
     composed, _ = vjp_names(row)
     arguments, results = saved(row)
@@ -209,7 +217,7 @@ def primitive(i: int, row: Row) -> str:
         reals = sum(1 << k for k, p in enumerate(row.params) if p.type == "real")
         divides = "true" if row.divides else "false"
         loops = (f"{{elementwise_loops({quoted(row.name)}), Promote::{row.promote.capitalize()}, ResultType::{fixed}, "
-                 f"DType::{DTYPE_NAMES.get(row.result, 'Bool')}, {masks}, {reals}, {divides}, {len(row.params)}}}")  # fmt: skip
+                 f"DType::{DTYPE_NAMES.get(row.result, 'Bool')}, {masks}, {reals}, {divides}, {len(row.params)}, {plain(row)}}}")  # fmt: skip
         if row.grad and Loops(row).backward:
             fused = "ops::fused_elementwise_vjp"
     chosen = next((k for k, p in enumerate(row.params) if p.name == row.node_by), -1)

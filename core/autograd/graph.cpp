@@ -181,7 +181,7 @@ static TensorBody* history_of(TensorBody* t) {
   return t;
 }
 
-Edge edge_of(const Tensor& t) {
+Edge looked_up_edge(const Tensor& t) {
   TensorBody* b = t.get();
   if (b->keys) [[unlikely]]
     if (TensorBody* inner = history_of(b); inner != b) return edge_of(Tensor::share(inner));
@@ -190,7 +190,7 @@ Edge edge_of(const Tensor& t) {
   return b->requires_grad ? Edge::to_leaf(b) : Edge();
 }
 
-bool requires_grad(TensorBody* t) {
+bool looked_up_requires_grad(TensorBody* t) {
   if (t->keys) [[unlikely]]
     t = history_of(t);
   if (stale(t)) regenerate(Tensor::share(t));

@@ -105,66 +105,72 @@ NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
   TensorBody* few[kMaxParams + kMaxResults];
   std::vector<TensorBody*> many;
   TensorBody** tensors = few;
-  uint32_t edges = 0, dims = 0;
-  for (uint32_t left = p.tensor_params; left; left &= left - 1) {
-    const Value& v = c.args[std::countr_zero(left)];
-    few[edges++] = v.is_tensor() ? v.tensor : nullptr;
-  }
+  size_t edges = 0, dims = 0;
+  const size_t params = p.param_count, result_count = p.result_count;
   if (p.list_params) {
     each_tensor(p, c.args, [&](int, TensorBody* t) { many.push_back(t); });
-    edges = uint32_t(many.size());
-    many.resize(edges + p.result_count);
+    edges = many.size();
+    many.resize(edges + result_count);
     tensors = many.data();
+    for (TensorBody* t : many) dims += t ? t->dim : 0;
+  } else {
+    for (uint32_t left = p.tensor_params; left; left &= left - 1) {
+      const Value& v = c.args[std::countr_zero(left)];
+      few[edges++] = v.is_tensor() ? v.tensor : nullptr;
+      if (v.is_tensor()) dims += v.tensor->dim;
+    }
   }
-  const uint32_t entries = edges + p.result_count;
-  for (uint32_t r = 0; r < p.result_count; r++) tensors[edges + r] = c.results[r].get();
-  for (uint32_t k = 0; k < entries; k++) dims += tensors[k] ? tensors[k]->dim : 0;
+  const size_t entries = edges + result_count;
+  for (size_t r = 0; r < result_count; r++) {
+    TensorBody* t = tensors[edges + r] = c.results[r].get();
+    dims += t ? t->dim : 0;
+  }
 
-  const size_t bytes = sizeof(PrimitiveNode) + edges * sizeof(Edge) + p.param_count * sizeof(OwnedValue) +
+  const size_t bytes = sizeof(PrimitiveNode) + edges * sizeof(Edge) + params * sizeof(OwnedValue) +
                        entries * sizeof(Entry) + dims * sizeof(int64_t);
   void* block = allocate_record(bytes);
   auto* n = new (block) PrimitiveNode(p);
   NodeRef result(n);
-  n->block_bytes_ = uint32_t(bytes);
-  n->result_count = p.result_count;
+  n->block_bytes_ = bytes;
+  n->result_count = uint32_t(result_count);
   if (p.second_name) {
     const Value& by = c.args[p.second_by];
     n->second_ = by.kind == Kind::Tensor || (by.kind == Kind::Ints && !by.as_ints().empty()) ||
                  (by.kind == Kind::Int && p.cls != Class::Elementwise);
   }
-  n->edges_ = reinterpret_cast<Edge*>(n + 1);
-  n->args_ = reinterpret_cast<OwnedValue*>(n->edges_ + edges);
-  n->entries_ = reinterpret_cast<Entry*>(n->args_ + p.param_count);
-  int64_t* sizes = reinterpret_cast<int64_t*>(n->entries_ + entries);
+  Edge* edge = n->edges_ = reinterpret_cast<Edge*>(n + 1);
+  OwnedValue* arg = n->args_ = reinterpret_cast<OwnedValue*>(edge + edges);
+  Entry* entry = n->entries_ = reinterpret_cast<Entry*>(arg + params);
+  int64_t* sizes = reinterpret_cast<int64_t*>(entry + entries);
   // Which values the formula reads: p.saves. Everything that is not a tensor is kept.
   const Value* overwritten = original && !original->get().none() ? &original->get() : nullptr;
-  for (uint32_t i = 0; i < p.param_count; i++) {
+  const uint32_t saves = p.saves;
+  for (size_t i = 0; i < params; i++) {
     const Value& v = c.args[i];
-    if ((v.kind == Kind::Tensor || v.kind == Kind::Tensors) && !(p.saves >> i & 1)) {
-      new (&n->args_[i]) OwnedValue;
+    if ((v.kind == Kind::Tensor || v.kind == Kind::Tensors) && !(saves >> i & 1)) {
+      new (&arg[i]) OwnedValue;
       continue;
     }
     if (v.kind == Kind::Tensor && v.tensor->inference) [[unlikely]]
       refuse_inference(p, v);
-    new (&n->args_[i]) OwnedValue(overwritten && i == 0 ? *overwritten : v);
+    new (&arg[i]) OwnedValue(overwritten && i == 0 ? *overwritten : v);
   }
 
-  for (uint32_t k = 0; k < edges; k++) {
+  for (size_t k = 0; k < edges; k++) {
     TensorBody* t = tensors[k];
-    new (&n->edges_[k]) Edge(t && is_differentiable(t->dtype) ? edge_of(reinterpret_cast<const Tensor&>(t)) : Edge());
-    n->edge_count_ = k + 1;
+    new (&edge[k]) Edge(t && is_differentiable(t->dtype) ? edge_of(reinterpret_cast<const Tensor&>(t)) : Edge());
+    n->edge_count_ = uint32_t(k + 1);
   }
-  for (uint32_t k = 0; k < entries; k++) {
+  for (size_t k = 0; k < entries; k++) {
     const TensorBody* t = tensors[k];
     if (!t) {
-      n->entries_[k] = {sizes, 0, DType::Float32, 0};
+      entry[k] = {sizes, 0, DType::Float32, 0};
       continue;
     }
-    n->entries_[k] = {sizes, version(t), t->dtype, t->dim};
-    copy_extents(t->sizes, t->sizes + t->dim, sizes);
-    sizes += t->dim;
+    entry[k] = {sizes, version(t), t->dtype, t->dim};
+    for (int d = 0; d < t->dim; d++) *sizes++ = t->sizes[d];
   }
-  if (overwritten && overwritten->is_tensor()) n->entries_[0].version = version(overwritten->tensor);
+  if (overwritten && overwritten->is_tensor()) entry[0].version = version(overwritten->tensor);
   for (uint32_t left = p.saves_results; left; left &= left - 1) {
     const int r = std::countr_zero(left);
     n->results_[r] = detached(c.results[r]);

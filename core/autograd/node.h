@@ -151,7 +151,7 @@ class PrimitiveNode final : public Node {
 
   // One block holds the node, its edges, its arguments, an entry for each edge and each result, and their sizes.
   const Primitive& primitive_;
-  uint32_t block_bytes_ = 0;
+  size_t block_bytes_ = 0;
   uint32_t edge_count_ = 0;
   bool released_ = false;
   bool second_ = false;  // the row's second name is this node's
@@ -162,8 +162,19 @@ class PrimitiveNode final : public Node {
 };
 
 // ---- the graph around a tensor ----
-Edge edge_of(const Tensor& t);  // regenerates the grad_fn of a view whose base was changed in place
-bool requires_grad(TensorBody* t);
+// Both look through the layers of function transforms, and regenerate the grad_fn of a view whose base was changed in
+// place; most tensors need neither.
+Edge looked_up_edge(const Tensor& t);
+bool looked_up_requires_grad(TensorBody* t);
+inline Edge edge_of(const Tensor& t) {
+  TensorBody* b = t.get();
+  if (b->keys | b->is_view) return looked_up_edge(t);
+  if (b->grad_fn) return Edge::to_node(b->grad_fn, b->output_index);
+  return b->requires_grad ? Edge::to_leaf(b) : Edge();
+}
+inline bool requires_grad(TensorBody* t) {
+  return t->keys | t->is_view ? looked_up_requires_grad(t) : t->requires_grad;
+}
 void set_history(const Tensor& t, NodeRef node, uint32_t index);
 Tensor continued(const Tensor& t, const Edge& edge);  // the same memory with the history that the edge leads to
 void detach_(const Tensor& t);

@@ -96,6 +96,7 @@ struct Elementwise {
   uint32_t reals;    // bit i: operand i has the real type of a complex compute type
   bool divides;      // operand 1 may not be an integer zero
   uint8_t operands;  // tensor and number parameters, in order
+  uint16_t plain;    // bit per DType whose loop serves operands of that type as they are, with nothing to check
 };
 
 struct Primitive {

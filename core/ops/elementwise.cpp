@@ -279,17 +279,14 @@ void check_divisors(const Primitive& p, const Value& divisor) {
 
 // The usual call: whole contiguous tensors of one type and shape, numbers that do not change the type, a result that is
 // fresh or the first operand itself.
-static bool run_plain(Call& c, const Elementwise& e) {
+[[gnu::noinline]] static bool run_plain(Call& c, const Elementwise& e) {
   constexpr int kMost = 6;
-  if (e.reals || e.divides || e.operands > kMost || e.result > ResultType::Bool) return false;
   const int lead = std::countr_one(uint32_t(e.masks));  // the first operand that is no mask
-  if (lead >= e.operands || !c.args[lead].is_tensor()) return false;
+  if (lead >= e.operands || e.operands > kMost || !c.args[lead].is_tensor()) return false;
   const TensorBody* first = c.args[lead].tensor;
   const DType dtype = first->dtype;
   const bool whole_numbers = dtype < DType::Float32;
-  if (whole_numbers && (is_bool(dtype) || is_half(dtype) || e.promote == Promote::Float)) return false;
-  Loop loop = e.loops->forward[int(dtype)];
-  if (!loop || is_complex(dtype) || first->numel > kFlatGrain) return false;
+  if (!(e.plain >> int(dtype) & 1) || first->numel > kFlatGrain) return false;
   if (kWatched && size_t(first->numel) * item_size(dtype) % kAlignment) return false;
   if (c.given) {
     const size_t bytes = size_t(first->numel) * item_size(dtype);
@@ -328,7 +325,7 @@ static bool run_plain(Call& c, const Elementwise& e) {
     c.results[0] = empty(Ints(first->sizes, first->dim), e.result == ResultType::Bool ? DType::Bool : dtype);
   if (!first->numel) return true;
   data[0] = c.results[0].data();
-  loop(data, steps, first->numel);
+  e.loops->forward[int(dtype)](data, steps, first->numel);
   return true;
 }
 

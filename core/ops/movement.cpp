@@ -99,63 +99,72 @@ void triangle(Call& c, bool upper) {
                                                       columns, c.args[1].as_int(), upper, int(item_size(t.dtype())));
 }
 
+[[noreturn, gnu::cold, gnu::noinline]] void refuse_to_join(const Call& c, bool lift, const Tensor& model, int dim,
+                                                           size_t i) {
+  const Tensor& t = reinterpret_cast<const Tensor&>(c.args[0].as_tensors()[i]);
+  if (lift)
+    fail(ErrorKind::Runtime, "stack expects each tensor to be equal size, but got ", text_of(model.sizes()),
+         " at entry 0 and ", text_of(t.sizes()), " at entry ", i);
+  if (t.dim() == 0) fail(ErrorKind::Runtime, "zero-dimensional tensor (at position ", i, ") cannot be concatenated");
+  if (t.dim() != model.dim())
+    fail(ErrorKind::Runtime, "Tensors must have same number of dimensions: got ", model.dim(), " and ", t.dim());
+  int d = 0;
+  while (d == dim || t.size(d) == model.size(d)) d++;
+  fail(ErrorKind::Runtime, "Sizes of tensors must match except in dimension ", dim, ". Expected size ", model.size(d),
+       " but got size ", t.size(d), " for tensor number ", i, " in the list.\n", c.primitive.name,
+       ": expected shapes like ", shape_text(model.sizes()), "; got ", shape_text(t.sizes()));
+}
+
 // Joins along `dim` of [outer, n, inner]; `lift` says that the dimension is a new one of size 1.
 void join(Call& c, bool lift) {
   std::span<TensorBody*> list = c.args[0].as_tensors();
-  const char* name = c.primitive.name;
   if (list.empty())
     fail(lift ? ErrorKind::Runtime : ErrorKind::Value,
          lift ? "stack expects a non-empty TensorList" : "torch.cat(): expected a non-empty list of Tensors");
   auto at = [&](size_t i) -> const Tensor& { return reinterpret_cast<const Tensor&>(list[i]); };
-  DType dtype = list[0]->dtype;
-  if (list.size() > 1) {
-    bool same = true;
-    for (TensorBody* t : list) same = same && t->dtype == dtype;
-    if (!same) {
-      std::vector<Value> values(list.begin(), list.end());
-      dtype = result_type(values);
-    }
-  }
   // cat ignores empty vectors, as it always has.
-  auto skipped = [&](size_t i) { return !lift && at(i).dim() == 1 && at(i).size(0) == 0; };
+  auto skipped = [&](const Tensor& t) { return !lift && t.dim() == 1 && t.size(0) == 0; };
   size_t first = 0;
-  while (first + 1 < list.size() && skipped(first)) first++;
+  while (first + 1 < list.size() && skipped(at(first))) first++;
   const Tensor& model = at(first);
-  if (!lift && model.dim() == 0)
-    fail(ErrorKind::Runtime, "zero-dimensional tensor (at position ", first, ") cannot be concatenated");
-  int dim = wrap_dim(c.args[1].as_int(), model.dim() + lift);
-  Dims sizes(model.sizes());
-  if (lift) sizes.insert(dim, int64_t(list.size()));
+  const int rank = model.dim();
+  if (!lift && rank == 0) refuse_to_join(c, lift, model, 0, first);
+  const int dim = wrap_dim(c.args[1].as_int(), rank + lift);
+  DType dtype = at(0).dtype();
+  bool one_type = true;
   int64_t total = 0;
   for (size_t i = 0; i < list.size(); i++) {
-    if (skipped(i)) continue;
     const Tensor& t = at(i);
-    if (lift && !equal(t.sizes(), model.sizes()))
-      fail(ErrorKind::Runtime, "stack expects each tensor to be equal size, but got ", text_of(model.sizes()),
-           " at entry 0 and ", text_of(t.sizes()), " at entry ", i);
-    if (!lift && t.dim() == 0)
-      fail(ErrorKind::Runtime, "zero-dimensional tensor (at position ", i, ") cannot be concatenated");
-    if (!lift && t.dim() != model.dim())
-      fail(ErrorKind::Runtime, "Tensors must have same number of dimensions: got ", model.dim(), " and ", t.dim());
-    for (int d = 0; !lift && d < t.dim(); d++)
-      if (d != dim && t.size(d) != model.size(d))
-        fail(ErrorKind::Runtime, "Sizes of tensors must match except in dimension ", dim, ". Expected size ",
-             model.size(d), " but got size ", t.size(d), " for tensor number ", i, " in the list.\n", name,
-             ": expected shapes like ", shape_text(model.sizes()), "; got ", shape_text(t.sizes()));
+    one_type = one_type && t.dtype() == dtype;
+    if (skipped(t)) continue;
+    bool fits = t.dim() == rank;
+    for (int d = 0; fits && d < rank; d++) fits = t.size(d) == model.size(d) || (!lift && d == dim);
+    if (!fits) refuse_to_join(c, lift, model, dim, i);
     total += lift ? 1 : t.size(dim);
   }
-  if (!lift) sizes[dim] = total;
+  if (!one_type) {
+    std::vector<Value> values(list.begin(), list.end());
+    dtype = result_type(values);
+  }
+  Dims sizes;
+  int64_t inner = int64_t(item_size(dtype)), outer = 1;  // inner: in bytes
+  for (int d = 0; d < dim; d++) {
+    sizes.push_back(model.size(d));
+    outer *= model.size(d);
+  }
+  sizes.push_back(total);
+  for (int d = dim + !lift; d < rank; d++) {
+    sizes.push_back(model.size(d));
+    inner *= model.size(d);
+  }
   Tensor& out = result(c, 0, sizes, dtype);
   if (!out.numel()) return;
-  int64_t item = int64_t(item_size(dtype)), inner = item, outer = 1;
-  for (int d = dim + 1; d < sizes.size(); d++) inner *= sizes[d];
-  for (int d = 0; d < dim; d++) outer *= sizes[d];
-  int64_t row = sizes[dim] * inner, offset = 0;
-  for (size_t i = 0; i < list.size(); i++) {
-    if (skipped(i)) continue;
-    const Tensor& t = at(i);
+  int64_t row = total * inner, offset = 0;
+  for (TensorBody* entry : list) {
+    const Tensor& t = reinterpret_cast<const Tensor&>(entry);
+    if (skipped(t)) continue;
     int64_t n = lift ? 1 : t.size(dim);
-    if (t.contiguous() && t.dtype() == dtype) {
+    if (one_type && t.contiguous()) {
       if (outer == 1)
         copy_block(out.data() + offset * inner, t.data(), size_t(n * inner));
       else
