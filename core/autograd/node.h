@@ -173,7 +173,7 @@ inline Edge edge_of(const Tensor& t) {
   return b->requires_grad ? Edge::to_leaf(b) : Edge();
 }
 inline bool requires_grad(TensorBody* t) {
-  return t->keys | t->is_view ? looked_up_requires_grad(t) : t->requires_grad;
+  return (t->keys | t->is_view) ? looked_up_requires_grad(t) : t->requires_grad;
 }
 void set_history(const Tensor& t, NodeRef node, uint32_t index);
 Tensor continued(const Tensor& t, const Edge& edge);  // the same memory with the history that the edge leads to
