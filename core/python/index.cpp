@@ -53,6 +53,23 @@ int consumes(PyObject* o) {
   return 1;
 }
 
+// What PySlice_Unpack reads, without its detours where the bounds are plain numbers.
+void unpack(PyObject* o, Py_ssize_t* start, Py_ssize_t* stop, Py_ssize_t* step) {
+  auto* s = reinterpret_cast<PySliceObject*>(o);
+  auto plain = [](PyObject* bound, Py_ssize_t none, Py_ssize_t* value) {
+    *value = none;
+    if (bound == Py_None) return true;
+    if (!PyLong_CheckExact(bound)) return false;
+    int overflow;
+    *value = Py_ssize_t(PyLong_AsLongLongAndOverflow(bound, &overflow));
+    return !overflow;
+  };
+  if (plain(s->start, 0, start) && plain(s->stop, PY_SSIZE_T_MAX, stop) && s->step == Py_None)
+    *step = 1;
+  else
+    ok(PySlice_Unpack(o, start, stop, step));
+}
+
 bool is_integer(PyObject* o) {
   if (PyLong_CheckExact(o)) return true;
   if (PySlice_Check(o)) return false;
@@ -95,7 +112,7 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
         dim++;
         continue;
       }
-      ok(PySlice_Unpack(o, &start, &stop, &step));
+      unpack(o, &start, &stop, &step);
       if (step <= 0) raise(PyExc_ValueError, "step must be greater than zero");
       p.take(ops::slice(t(), dim++, int64_t(start), int64_t(stop), int64_t(step)));
     } else if (o == Py_Ellipsis) {

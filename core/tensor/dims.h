@@ -21,7 +21,8 @@ inline bool equal(Ints a, Ints b) {
   return true;
 }
 inline void copy_extents(const int64_t* from, const int64_t* end, int64_t* to) {
-  while (from < end) *to++ = *from++;
+  const int64_t n = end - from;
+  for (int64_t i = 0; i < n; i++) to[i] = from[i];
 }
 
 class Dims {
