@@ -126,8 +126,9 @@ NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
     dims += t ? t->dim : 0;
   }
 
+  const size_t kept = p.saves_results ? result_count : 0;
   const size_t bytes = sizeof(PrimitiveNode) + edges * sizeof(Edge) + params * sizeof(OwnedValue) +
-                       entries * sizeof(Entry) + dims * sizeof(int64_t);
+                       entries * sizeof(Entry) + kept * sizeof(Tensor) + dims * sizeof(int64_t);
   void* block = allocate_record(bytes);
   auto* n = new (block) PrimitiveNode(p);
   NodeRef result(n);
@@ -141,7 +142,9 @@ NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
   Edge* edge = n->edges_ = reinterpret_cast<Edge*>(n + 1);
   OwnedValue* arg = n->args_ = reinterpret_cast<OwnedValue*>(edge + edges);
   Entry* entry = n->entries_ = reinterpret_cast<Entry*>(arg + params);
-  int64_t* sizes = reinterpret_cast<int64_t*>(entry + entries);
+  if (kept) std::uninitialized_default_construct_n(n->results_ = reinterpret_cast<Tensor*>(entry + entries), kept);
+  int64_t* sizes = reinterpret_cast<int64_t*>(entry + entries) + kept;
+  static_assert(sizeof(Tensor) == sizeof(int64_t));
   // Which values the formula reads: p.saves. Everything that is not a tensor is kept.
   const Value* overwritten = original && !original->get().none() ? &original->get() : nullptr;
   const uint32_t saves = p.saves;
@@ -151,8 +154,10 @@ NodeRef PrimitiveNode::make(Call& c, const OwnedValue* original) {
       new (&arg[i]) OwnedValue;
       continue;
     }
-    if (v.kind == Kind::Tensor && v.tensor->inference) [[unlikely]]
+    if (v.kind == Kind::Tensor && v.tensor->inference) [[unlikely]] {
+      std::uninitialized_default_construct(arg + i, arg + params);  // the node is freed on the way out
       refuse_inference(p, v);
+    }
     new (&arg[i]) OwnedValue(overwritten && i == 0 ? *overwritten : v);
   }
 
@@ -194,10 +199,10 @@ void PrimitiveNode::pack_saved() {
     more().packed.push_back({i, hooks, hooks->pack(t), edge_of(t)});
     args_[i].reset();
   }
-  for (int r = 0; r < primitive_.result_count; r++) {
-    if (!results_[r]) continue;
-    more().packed.push_back({kMaxParams + r, hooks, hooks->pack(results_[r]), Edge()});
-    results_[r] = Tensor();
+  for (Tensor& r : results()) {
+    if (!r) continue;
+    more().packed.push_back({kMaxParams + int(&r - results_), hooks, hooks->pack(r), Edge()});
+    r = Tensor();
   }
 }
 
@@ -219,6 +224,7 @@ void PrimitiveNode::unpack_saved(Value* args, Tensor* results, std::vector<Tenso
 PrimitiveNode::~PrimitiveNode() {
   for (uint32_t i = 0; i < edge_count_; i++) edges_[i].~Edge();
   for (int i = 0; i < primitive_.param_count; i++) args_[i].~OwnedValue();
+  for (Tensor& r : results()) r.~Tensor();
 }
 
 void PrimitiveNode::dispose() {
@@ -234,7 +240,7 @@ void PrimitiveNode::release_saved() {
   released_ = true;
   for (int i = 0; i < primitive_.param_count; i++)
     if (args_[i].get().is_tensor() || args_[i].get().kind == Kind::Tensors) args_[i].reset();
-  for (auto& r : results_) r = Tensor();
+  for (Tensor& r : results()) r = Tensor();
   if (extra) extra->packed.clear();
 }
 
@@ -344,7 +350,7 @@ void PrimitiveNode::apply(std::vector<Tensor>& grads, std::vector<Tensor>& out, 
     unpack_saved(args, results, unpacked, create_graph);
   for (int r = 0; r < p.result_count; r++) {
     composed |= grads[size_t(r)] && grads[size_t(r)]->keys;
-    if (!results_[r]) continue;
+    if (!results_ || !results_[r]) continue;
     results[r] = unpacked_result(r, create_graph);
     if (results[r]->keys) [[unlikely]] {
       results[r] = below(results[r], backward_level());

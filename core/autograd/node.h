@@ -149,7 +149,7 @@ class PrimitiveNode final : public Node {
   void pack_saved();
   void unpack_saved(Value* args, Tensor* results, std::vector<Tensor>& kept, bool create_graph);
 
-  // One block holds the node, its edges, its arguments, an entry for each edge and each result, and their sizes.
+  // One block holds the node, its edges, its arguments, an entry for each edge and each result, results, sizes.
   const Primitive& primitive_;
   size_t block_bytes_ = 0;
   uint32_t edge_count_ = 0;
@@ -158,7 +158,8 @@ class PrimitiveNode final : public Node {
   Edge* edges_ = nullptr;
   OwnedValue* args_ = nullptr;
   Entry* entries_ = nullptr;
-  Tensor results_[kMaxResults];  // detached: a saved result may not own this node
+  Tensor* results_ = nullptr;  // where the formula reads any of them; detached: a saved result may not own this node
+  std::span<Tensor> results() { return {results_, results_ ? primitive_.result_count : size_t(0)}; }
 };
 
 // ---- the graph around a tensor ----

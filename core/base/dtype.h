@@ -5,6 +5,8 @@
 #include <cstring>
 
 #define FLAMBEAU_INLINE inline __attribute__((always_inline))
+#define FLAMBEAU_LAMBDA \
+  __attribute__((always_inline))  // after a lambda's parameters: becomes part of where it is called
 
 namespace flambeau {
 

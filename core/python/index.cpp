@@ -183,7 +183,7 @@ Tensor value_tensor(PyObject* value, DType dtype) {
 }  // namespace
 
 static PyObject* subscript(PyObject* self, PyObject* index) {
-  return guarded([&]() -> PyObject* {
+  return guarded([&]() FLAMBEAU_LAMBDA -> PyObject* {
     if (overrides(self)) [[unlikely]] {
       static PyObject* getitem = PyObject_GetAttrString(reinterpret_cast<PyObject*>(&TensorType), "__getitem__");
       PyObject* args[2] = {self, index};

@@ -42,7 +42,7 @@ constexpr int kMostOperands = 4;  // of the rows behind operators
 
 // A binary slot. Python gives either operand first; at least one is a tensor.
 PyObject* binary(const Primitive& p, PyObject* a, PyObject* b, bool exchange = false) {
-  return guarded([&]() -> PyObject* {
+  return guarded([&]() FLAMBEAU_LAMBDA -> PyObject* {
     if (exchange) std::swap(a, b);
     Complex128 room[2];
     Value args[kMostOperands];

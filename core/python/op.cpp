@@ -437,7 +437,7 @@ PyObject* ask_strangers(PyObject* self, PyObject* const* args, size_t count, PyO
 PyObject* op_call(PyObject* self, PyObject* const* args, size_t flags, PyObject* names) {
   auto* op = reinterpret_cast<OpObject*>(self);
   Py_ssize_t count = PyVectorcall_NARGS(flags), total = count + (names ? PyTuple_GET_SIZE(names) : 0);
-  return guarded([=]() -> PyObject* {  // by value: the compiler reads what is captured at every use
+  return guarded([=]() FLAMBEAU_LAMBDA -> PyObject* {
     const Primitive& p = *op->primitive;
     if (any_override(args, total)) [[unlikely]] {
       if (PyObject* result = call_override(self, args, size_t(count), names)) return result;

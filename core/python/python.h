@@ -48,7 +48,7 @@ void set_error_from_current_exception();
 [[noreturn]] void raise(PyObject* type, const std::string& message);
 
 // Runs f, turning C++ exceptions into Python ones.
-template <class F> auto guarded(F&& f) -> decltype(f()) {
+template <class F> FLAMBEAU_INLINE auto guarded(F&& f) -> decltype(f()) {
   try {
     return f();
   } catch (...) {

@@ -28,7 +28,7 @@ static void wake(TensorBody* t, PyTypeObject* type) {
   if (t->grad_fn || (t->extra && t->extra->hooks) || type != &TensorType) PyObject_GC_Track(o);
 }
 
-static void blank(TensorBody* t) {
+FLAMBEAU_INLINE static void blank(TensorBody* t) {
   PyTypeObject* type = Py_TYPE(header_of(t));
   if (tracked(t)) PyObject_GC_UnTrack(header_of(t));
   for (void*& word : t->python.words) word = nullptr;

@@ -4,8 +4,6 @@
 #include "base/parallel.h"
 #include "kernels/cpu/vector.h"
 
-#define FLAMBEAU_LAMBDA \
-  __attribute__((always_inline))  // after a lambda's parameters: the loops' bodies must be inlined
 #define FLAMBEAU_PAIR(f) \
   { f<float>, f<double> }  // a table entry for both element types
 
