@@ -157,9 +157,11 @@ PyObject* node_handle(PyObject* o, PyObject* f, bool before) {
 PyObject* node_register_hook(PyObject* o, PyObject* f) { return node_handle(o, f, false); }
 PyObject* node_register_prehook(PyObject* o, PyObject* f) { return node_handle(o, f, true); }
 PyObject* node_remove_hook(PyObject* o, PyObject* id) {
-  int64_t wanted = PyLong_AsLongLong(id);
-  if (NodeExtra* extra = node_of(o)->extra) std::erase_if(extra->hooks, [&](auto& h) { return h->id == wanted; });
-  Py_RETURN_NONE;
+  return guarded([&]() -> PyObject* {
+    int64_t wanted = whole_number(id);
+    if (NodeExtra* extra = node_of(o)->extra) std::erase_if(extra->hooks, [&](auto& h) { return h->id == wanted; });
+    Py_RETURN_NONE;
+  });
 }
 
 PyGetSetDef node_getset[] = {{"next_functions", node_next_functions, nullptr, nullptr, nullptr},
@@ -294,6 +296,11 @@ struct PythonSavedHooks final : SavedHooks {
   PythonSavedHooks(PyObject* pack, PyObject* unpack)
       : pack_with(Object::borrow(pack)), unpack_with(Object::borrow(unpack)) {}
   ~PythonSavedHooks() override {
+    if (!Py_IsInitialized()) {  // those of a thread that ends with the process
+      pack_with.release();
+      unpack_with.release();
+      return;
+    }
     PyGILState_STATE gil = PyGILState_Ensure();
     pack_with = Object();
     unpack_with = Object();
@@ -401,7 +408,7 @@ PyObject* py_add_hook(PyObject*, PyObject* args) {
     PyObject *o, *f;
     int after;
     if (!PyArg_ParseTuple(args, "OOp", &o, &f, &after)) throw PythonError();
-    Tensor t = tensor_of(o);
+    Tensor t = Tensor::share(tensor_argument(o, "add_hook"));
     if (!requires_grad(t.get()))
       raise(PyExc_RuntimeError, "cannot register a hook on a tensor that doesn't require gradient");
     auto hook = std::make_shared<PythonHook>(f);
@@ -414,34 +421,39 @@ PyObject* py_add_hook(PyObject*, PyObject* args) {
   });
 }
 PyObject* py_remove_hook(PyObject*, PyObject* args) {
-  PyObject *o, *node;
-  int index;
-  long long id;
-  if (!PyArg_ParseTuple(args, "OOiL", &o, &node, &index, &id)) return nullptr;
-  remove_tensor_hook(o == Py_None ? Tensor() : tensor_of(o), node == Py_None ? nullptr : node_of(node), uint32_t(index),
-                     id);
-  Py_RETURN_NONE;
+  return guarded([&]() -> PyObject* {
+    PyObject *o, *node;
+    int index;
+    long long id;
+    if (!PyArg_ParseTuple(args, "OOiL", &o, &node, &index, &id)) throw PythonError();
+    Tensor t = o == Py_None ? Tensor() : Tensor::share(tensor_argument(o, "remove_hook"));
+    if (node != Py_None && Py_TYPE(node) != &NodeType) raise(PyExc_TypeError, "remove_hook(): expected a node or None");
+    remove_tensor_hook(t, node == Py_None ? nullptr : node_of(node), uint32_t(index), id);
+    Py_RETURN_NONE;
+  });
 }
 
 PyObject* py_queue_callback(PyObject*, PyObject* f) {
   return guarded([&]() -> PyObject* {
-    std::shared_ptr<void> keep(Py_NewRef(f), [](void* p) { Py_DECREF(static_cast<PyObject*>(p)); });
+    std::shared_ptr<void> keep(Py_NewRef(f), [](void* p) {
+      if (Py_IsInitialized()) Py_DECREF(static_cast<PyObject*>(p));
+    });
     queue_callback(keep, [](void* p) { Object result(ok(PyObject_CallNoArgs(static_cast<PyObject*>(p)))); });
     Py_RETURN_NONE;
   });
 }
 
 // ---- modes ----
+PyObject* exchange_mode(bool& mode, PyObject* on) {  // gives what it was before
+  return guarded([&] {
+    bool wanted = truth(on);
+    return PyBool_FromLong(std::exchange(mode, wanted));
+  });
+}
 PyObject* is_grad_enabled(PyObject*, PyObject*) { return PyBool_FromLong(thread_state().grad_enabled); }
-PyObject* set_grad_enabled(PyObject*, PyObject* on) {
-  bool before = std::exchange(thread_state().grad_enabled, PyObject_IsTrue(on) == 1);
-  return PyBool_FromLong(before);
-}
+PyObject* set_grad_enabled(PyObject*, PyObject* on) { return exchange_mode(thread_state().grad_enabled, on); }
 PyObject* is_inference(PyObject*, PyObject*) { return PyBool_FromLong(thread_state().inference); }
-PyObject* set_inference(PyObject*, PyObject* on) {
-  bool before = std::exchange(thread_state().inference, PyObject_IsTrue(on) == 1);
-  return PyBool_FromLong(before);
-}
+PyObject* set_inference(PyObject*, PyObject* on) { return exchange_mode(thread_state().inference, on); }
 // set_autocast(dtype or None) -> what it was before.
 PyObject* autocast_now() {
   ThreadState& state = thread_state();
@@ -459,10 +471,7 @@ PyObject* set_autocast(PyObject*, PyObject* dtype) {
   });
 }
 PyObject* is_anomaly(PyObject*, PyObject*) { return PyBool_FromLong(thread_state().anomaly); }
-PyObject* set_anomaly(PyObject*, PyObject* on) {
-  bool before = std::exchange(thread_state().anomaly, PyObject_IsTrue(on) == 1);
-  return PyBool_FromLong(before);
-}
+PyObject* set_anomaly(PyObject*, PyObject* on) { return exchange_mode(thread_state().anomaly, on); }
 
 PyObject* anomaly_module() {
   static PyObject* module = PyImport_ImportModule("flambeau.autograd.anomaly");

@@ -271,7 +271,7 @@ Dims ints_of(PyObject* sequence, const char* what) {
   Dims result;
   for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list.get()); i++) {
     Object n(ok(PyNumber_Index(PySequence_Fast_GET_ITEM(list.get(), i))));
-    result.push_back(PyLong_AsLongLong(n.get()));
+    result.push_back(whole_number(n.get()));
   }
   return result;
 }
@@ -280,7 +280,7 @@ namespace {
 
 PyObject* to_numpy(PyObject*, PyObject* self) {
   return guarded([&]() -> PyObject* {
-    Tensor t = tensor_of(self);
+    Tensor t = Tensor::share(tensor_argument(self, "to_numpy"));
     if (t->keys) raise(PyExc_RuntimeError, "a tensor inside a transformation has no NumPy array");
     if (requires_grad(t.get()))
       raise(PyExc_RuntimeError,
@@ -294,14 +294,14 @@ PyObject* to_numpy(PyObject*, PyObject* self) {
 
 PyObject* py_tolist(PyObject*, PyObject* self) {
   return guarded([&] {
-    Tensor t = tensor_of(self);
+    Tensor t = Tensor::share(tensor_argument(self, "tolist"));
     if (t->keys & kBatched) raise(PyExc_RuntimeError, "a tensor inside a transformation has no list of numbers");
     return to_list(t, 0, t.data());
   });
 }
 
 PyObject* py_item(PyObject*, PyObject* self) {
-  return guarded([&] { return ok(item(tensor_of(self))); });
+  return guarded([&] { return ok(item(Tensor::share(tensor_argument(self, "item")))); });
 }
 
 PyObject* py_from_numpy(PyObject*, PyObject* array) {
@@ -313,8 +313,9 @@ PyObject* py_from_numpy(PyObject*, PyObject* array) {
 }
 
 // tensor_from(data, dtype or None) -> a new leaf without history
-PyObject* py_tensor_from(PyObject*, PyObject* const* args, Py_ssize_t) {
+PyObject* py_tensor_from(PyObject*, PyObject* const* args, Py_ssize_t count) {
   return guarded([&] {
+    if (count != 2) raise(PyExc_TypeError, "tensor_from(data, dtype or None)");
     DType dtype;
     if (args[1] != Py_None) dtype = dtype_of_object(args[1]);
     Tensor t = tensor_from(args[0], args[1] != Py_None ? &dtype : nullptr);
@@ -338,7 +339,7 @@ PyObject* py_tensor(PyObject*, PyObject* const* args, Py_ssize_t count, PyObject
       else if (name == "device")
         device = value;
       else if (name == "requires_grad")
-        requires_grad = PyObject_IsTrue(value) == 1;
+        requires_grad = truth(value);
       else if (name == "data" && !data)
         data = value;
       else if (name != "pin_memory" && name != "names")
@@ -375,6 +376,7 @@ PyObject* py_from_buffer(PyObject*, PyObject* args) {
       throw PythonError();
     }
     auto free = [](void* p) {
+      if (!Py_IsInitialized()) return;
       PyGILState_STATE gil = PyGILState_Ensure();
       PyBuffer_Release(static_cast<Py_buffer*>(p));
       delete static_cast<Py_buffer*>(p);
@@ -429,7 +431,7 @@ constexpr DLDataType kDLTypes[kDTypes] = {{6, 8, 1},  {1, 8, 1},  {0, 8, 1},  {0
 
 PyObject* py_to_dlpack(PyObject*, PyObject* self) {
   return guarded([&]() -> PyObject* {
-    Tensor t = tensor_of(self);
+    Tensor t = Tensor::share(tensor_argument(self, "to_dlpack"));
     if (requires_grad(t.get()))
       raise(PyExc_BufferError, "Can't export tensors that require gradient, use tensor.detach()");
     struct Exported {

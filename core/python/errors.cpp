@@ -40,4 +40,21 @@ void raise(PyObject* type, const std::string& message) {
   throw PythonError();
 }
 
+TensorBody* tensor_argument(PyObject* o, const char* function) {
+  if (!is_tensor(o)) raise(PyExc_TypeError, str(function, "(): expected a Tensor; got ", Py_TYPE(o)->tp_name));
+  return body_of(o);
+}
+
+void refuse_number() {  // of PyLong_AsLongLong's errors, that of the range is worded as PyTorch does
+  if (!PyErr_ExceptionMatches(PyExc_OverflowError)) throw PythonError();
+  PyErr_Clear();
+  raise(PyExc_ValueError, "Overflow when unpacking long long");
+}
+
+bool truth(PyObject* o) {
+  int is = PyObject_IsTrue(o);
+  ok(is);
+  return is;
+}
+
 }  // namespace flambeau::python

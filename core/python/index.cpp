@@ -98,8 +98,7 @@ void apply(Parsed& p, PyObject* const* entries, Py_ssize_t count) {
     PyObject* o = entries[i];
     if (is_integer(o)) {
       Object number(PyLong_CheckExact(o) ? Py_NewRef(o) : ok(PyNumber_Index(o)));
-      int64_t at = PyLong_AsLongLong(number.get());
-      if (at == -1 && PyErr_Occurred()) throw PythonError();
+      int64_t at = whole_number(number.get());
       if (dim < t().dim() && (at < -t().size(dim) || at >= t().size(dim)))
         raise(PyExc_IndexError, str("index ", at, " is out of bounds for dimension ", i, " with size ", t().size(dim)));
       p.take(ops::select(t(), dim, at));
@@ -192,7 +191,7 @@ static PyObject* subscript(PyObject* self, PyObject* index) {
     }
     TensorBody* b = body_of(self);
     if (PyLong_CheckExact(index)) {
-      int64_t i = PyLong_AsLongLong(index);
+      int64_t i = whole_number(index);
       if (b->dim == 0)
         raise(PyExc_IndexError,
               "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert "

@@ -15,7 +15,7 @@ PyObject* py_push_level(PyObject*, PyObject* args) {
 }
 PyObject* py_pop_level(PyObject*, PyObject* id) {
   return guarded([&]() -> PyObject* {
-    pop_level(PyLong_AsLongLong(id));
+    pop_level(whole_number(id));
     Py_RETURN_NONE;
   });
 }

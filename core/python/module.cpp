@@ -86,7 +86,10 @@ PyObject* py_set_override_handler(PyObject*, PyObject* o) {
   Py_RETURN_NONE;
 }
 PyObject* py_disable_overrides(PyObject*, PyObject* on) {
-  return PyBool_FromLong(std::exchange(overrides_off, PyObject_IsTrue(on) == 1));
+  return guarded([&] {
+    bool wanted = truth(on);
+    return PyBool_FromLong(std::exchange(overrides_off, wanted));
+  });
 }
 PyObject* py_memory_stats(PyObject*, PyObject*) {
   MemoryStats s = memory_stats();

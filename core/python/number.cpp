@@ -6,12 +6,12 @@ namespace flambeau::python {
 Value number_of(PyObject* o, Complex128& room) {
   if (PyFloat_Check(o)) return Value(PyFloat_AS_DOUBLE(o));
   if (PyBool_Check(o)) return Value(o == Py_True);
-  if (PyLong_Check(o)) {
-    int overflow;
-    int64_t v = PyLong_AsLongLongAndOverflow(o, &overflow);
-    if (overflow) raise(PyExc_RuntimeError, "Overflow when unpacking long long");
+  auto whole = [](PyObject* n) {
+    const int64_t v = PyLong_AsLongLong(n);
+    if (v == -1 && PyErr_Occurred()) throw PythonError();  // OverflowError
     return Value(v);
-  }
+  };
+  if (PyLong_Check(o)) return whole(o);
   if (PyComplex_Check(o)) {
     room = {PyComplex_RealAsDouble(o), PyComplex_ImagAsDouble(o)};
     return Value(room);
@@ -20,7 +20,7 @@ Value number_of(PyObject* o, Complex128& room) {
   if (is_tensor(o) || PySequence_Check(o) || !PyNumber_Check(o)) return Value();
   if (PyIndex_Check(o)) {
     Object n(PyNumber_Index(o));
-    if (n) return Value(int64_t(PyLong_AsLongLong(n.get())));
+    if (n) return whole(n.get());
     PyErr_Clear();
   }
   if (std::string_view(Py_TYPE(o)->tp_name) == "numpy.bool_" || std::string_view(Py_TYPE(o)->tp_name) == "numpy.bool")
@@ -40,6 +40,8 @@ namespace {
 
 constexpr int kMostOperands = 4;  // of the rows behind operators
 
+bool takes_number(const Primitive& p, int i) { return p.cls == Class::Elementwise || p.params[i].number; }
+
 // A binary slot. Python gives either operand first; at least one is a tensor.
 PyObject* binary(const Primitive& p, PyObject* a, PyObject* b, bool exchange = false) {
   return guarded([&]() FLAMBEAU_LAMBDA -> PyObject* {
@@ -56,7 +58,7 @@ PyObject* binary(const Primitive& p, PyObject* a, PyObject* b, bool exchange = f
         asked = asked || overrides(o);
         args[i] = Value(body_of(o));
       } else {
-        args[i] = number_of(o, room[i]);
+        if (takes_number(p, i)) args[i] = number_of(o, room[i]);
         if (args[i].none()) {
           if (PyErr_Occurred()) throw PythonError();
           return Py_NewRef(Py_NotImplemented);
@@ -97,7 +99,7 @@ PyObject* in_place(const Primitive& p, PyObject* a, PyObject* b) {
     Complex128 room;
     Value args[kMostOperands];
     args[0] = Value(body_of(a));
-    args[1] = is_tensor(b) ? Value(body_of(b)) : number_of(b, room);
+    args[1] = is_tensor(b) ? Value(body_of(b)) : takes_number(p, 1) ? number_of(b, room) : Value();
     if (args[1].none()) {
       if (PyErr_Occurred()) throw PythonError();
       return Py_NewRef(Py_NotImplemented);

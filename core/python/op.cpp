@@ -52,16 +52,27 @@ union ValueRoom {
                              ", not ", Py_TYPE(got)->tp_name));
 }
 
+// Entry `k` of a list of whole numbers.
+int64_t listed(const Primitive& p, int i, PyObject* number, Py_ssize_t k) {
+  const int64_t v = PyLong_AsLongLong(number);
+  if (v == -1 && PyErr_Occurred()) {
+    PyErr_Clear();
+    raise(PyExc_TypeError, str(p.name, "(): argument '", p.params[i].name, "' failed to unpack the object at pos ",
+                               k + 1, " with error \"Overflow when unpacking long long\""));
+  }
+  return v;
+}
+
 Value read_ints(const Primitive& p, int i, PyObject* o, Room& room) {
   const int64_t* begin = room.ints + room.used_ints;
   if (PyLong_Check(o)) {
-    room.push(PyLong_AsLongLong(o));
+    room.push(listed(p, i, o, 0));
   } else if (PyTuple_Check(o) || PyList_Check(o)) {
     Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
     for (Py_ssize_t k = 0; k < n; k++) {
       PyObject* entry = PySequence_Fast_GET_ITEM(o, k);
       if (PyLong_CheckExact(entry)) {
-        room.push(PyLong_AsLongLong(entry));
+        room.push(listed(p, i, entry, k));
         continue;
       }
       Object number(PyFloat_Check(entry) ? nullptr : PyNumber_Index(entry));
@@ -71,15 +82,14 @@ Value read_ints(const Primitive& p, int i, PyObject* o, Room& room) {
               str(p.name, "(): argument '", p.params[i].name, "' (position ", i + 1,
                   ") must be tuple of ints, but found element of type ", Py_TYPE(entry)->tp_name, " at pos ", k));
       }
-      room.push(PyLong_AsLongLong(number.get()));
+      room.push(listed(p, i, number.get(), k));
     }
   } else if (PyIndex_Check(o)) {
     Object number(ok(PyNumber_Index(o)));
-    room.push(PyLong_AsLongLong(number.get()));
+    room.push(listed(p, i, number.get(), 0));
   } else {
     wrong_type(p, i, "tuple of ints", o);
   }
-  if (PyErr_Occurred()) throw PythonError();
   return Value(Ints(begin, room.ints + room.used_ints));
 }
 
@@ -138,20 +148,13 @@ Value read_any(const Primitive& p, int i, PyObject* o, Room& room) {
       return v;
     }
     case ParamType::Int: {
-      if (PyLong_Check(o)) {
-        int overflow;
-        int64_t v = PyLong_AsLongLongAndOverflow(o, &overflow);
-        if (overflow) raise(PyExc_RuntimeError, "Overflow when unpacking long long");
-        return Value(v);
-      }
+      if (PyLong_Check(o)) return Value(whole_number(o));
       Object number(PyFloat_Check(o) ? nullptr : PyNumber_Index(o));
       if (!number) {
         PyErr_Clear();
         wrong_type(p, i, "int", o);
       }
-      int64_t v = PyLong_AsLongLong(number.get());
-      if (v == -1 && PyErr_Occurred()) throw PythonError();
-      return Value(v);
+      return Value(whole_number(number.get()));
     }
     case ParamType::Float: {
       Value v = number_of(o, room.complex[i]);
@@ -244,7 +247,7 @@ struct Options {  // keywords that classes of rows share
 // Factories take where and how to make the tensor; there is one place and one way so far.
 bool factory_option(const Primitive& p, PyObject* key, PyObject* value, Options& options) {
   if (PyUnicode_Compare(key, str_requires_grad) == 0) {
-    options.requires_grad = PyObject_IsTrue(value) == 1;
+    options.requires_grad = truth(value);
     return true;
   }
   if (PyUnicode_Compare(key, str_device) == 0) {
@@ -265,7 +268,7 @@ Value spelled_out(const Primitive& p, int i, PyObject* const* args, Py_ssize_t c
   const int64_t* begin = room.ints + room.used_ints;
   for (Py_ssize_t k = i; k < count; k++) {
     if (PyLong_CheckExact(args[k])) {
-      room.push(PyLong_AsLongLong(args[k]));
+      room.push(listed(p, i, args[k], k - i));
       continue;
     }
     Object number(PyFloat_Check(args[k]) ? nullptr : PyNumber_Index(args[k]));
@@ -273,9 +276,8 @@ Value spelled_out(const Primitive& p, int i, PyObject* const* args, Py_ssize_t c
       PyErr_Clear();
       wrong_type(p, i, "tuple of ints", args[k]);
     }
-    room.push(PyLong_AsLongLong(number.get()));
+    room.push(listed(p, i, number.get(), k - i));
   }
-  if (PyErr_Occurred()) throw PythonError();  // a number beyond 64 bits
   return Value(Ints(begin, room.ints + room.used_ints));
 }
 

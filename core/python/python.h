@@ -75,6 +75,16 @@ inline TensorBody* body_of(PyObject* o) {
 }
 inline PyObject* header_of(TensorBody* t) { return reinterpret_cast<PyObject*>(&t->python.words[2]); }
 inline Tensor tensor_of(PyObject* o) { return Tensor::share(body_of(o)); }
+// What a function that is no row reads by itself: TypeError where it is something else.
+TensorBody* tensor_argument(PyObject* o, const char* function);
+bool truth(PyObject* o);  // bool(o), and its error
+[[noreturn]] void refuse_number();
+inline int64_t whole_number(PyObject* o) {  // of a Python int; ValueError beyond 64 bits
+  const int64_t v = PyLong_AsLongLong(o);
+  if (v == -1 && PyErr_Occurred()) [[unlikely]]
+    refuse_number();
+  return v;
+}
 PyObject* wrap(Tensor t);                         // new reference; null tensors become None
 PyObject* wrap_as(Tensor t, PyTypeObject* type);  // t must be asleep
 bool overrides(PyObject* o);                      // a subclass with a __torch_function__ that is to be asked

@@ -98,9 +98,11 @@ PyObject* make_size(Ints sizes) {
 }
 
 static PyObject* checked_entry(PyObject* entry, Py_ssize_t i) {  // a new reference to a number
-  if (PyLong_Check(entry)) return Py_NewRef(entry);
-  PyObject* number = PyNumber_Index(entry);
-  if (!number)
+  PyObject* number = PyLong_Check(entry) ? Py_NewRef(entry) : PyNumber_Index(entry);
+  if (number && PyLong_AsLongLong(number) == -1 && PyErr_Occurred()) {
+    PyErr_SetString(PyExc_ValueError, "Overflow when unpacking long long");
+    Py_CLEAR(number);
+  } else if (!number)
     PyErr_Format(PyExc_TypeError, "torch.Size() takes an iterable of 'int' (item %zd is '%s')", i,
                  Py_TYPE(entry)->tp_name);
   return number;
@@ -140,9 +142,9 @@ static PyObject* size_repr(PyObject* self) {
   return PyUnicode_FromString((text + "])").c_str());
 }
 static PyObject* size_numel(PyObject* self, PyObject*) {
-  int64_t n = 1;
-  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(self); i++) n *= PyLong_AsLongLong(PyTuple_GET_ITEM(self, i));
-  return PyLong_FromLongLong(n);
+  uint64_t n = 1;  // wraps around, as PyTorch's
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(self); i++) n *= uint64_t(PyLong_AsLongLong(PyTuple_GET_ITEM(self, i)));
+  return PyLong_FromLongLong(int64_t(n));
 }
 static PyObject* size_reduce(PyObject* self, PyObject*) {
   Object tuple(PySequence_Tuple(self));

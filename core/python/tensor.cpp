@@ -116,7 +116,7 @@ PyObject* m_size(PyObject* o, PyObject* const* args, Py_ssize_t n, PyObject* nam
     if (which == Py_None) return make_size({t->sizes, size_t(t->dim)});
     Object number(ok(PyNumber_Index(which)));
     if (t->dim == 0) raise(PyExc_IndexError, "Dimension specified as 0 but tensor has no dimensions");
-    return PyLong_FromLongLong(t->sizes[wrap_dim(PyLong_AsLongLong(number.get()), t->dim)]);
+    return PyLong_FromLongLong(t->sizes[wrap_dim(whole_number(number.get()), t->dim)]);
   });
 }
 PyObject* m_stride(PyObject* o, PyObject* const* args, Py_ssize_t n) {
@@ -124,7 +124,8 @@ PyObject* m_stride(PyObject* o, PyObject* const* args, Py_ssize_t n) {
     TensorBody* t = body(o);
     if (n) {
       Object number(ok(PyNumber_Index(args[0])));
-      return PyLong_FromLongLong(t->strides()[wrap_dim(PyLong_AsLongLong(number.get()), t->dim)]);
+      if (t->dim == 0) raise(PyExc_IndexError, "Dimension specified as 0 but tensor has no dimensions");
+      return PyLong_FromLongLong(t->strides()[wrap_dim(whole_number(number.get()), t->dim)]);
     }
     PyObject* tuple = ok(PyTuple_New(t->dim));
     for (int i = 0; i < t->dim; i++) PyTuple_SET_ITEM(tuple, i, PyLong_FromLongLong(t->strides()[i]));
@@ -153,7 +154,7 @@ PyObject* m_view(PyObject* o, PyObject* const* args, Py_ssize_t n, PyObject* nam
         raise(PyExc_TypeError,
               str("view(): argument 'size' (position ", i + 1, ") must be int, not ", Py_TYPE(args[i])->tp_name));
       }
-      sizes.push_back(PyLong_AsLongLong(number.get()));
+      sizes.push_back(whole_number(number.get()));
     }
     return wrap(ops::view(Value(body(o)), sizes));
   });
@@ -232,7 +233,7 @@ PyObject* m_set_from(PyObject* o, PyObject* args) {
 // Takes on the geometry and the history of a view of itself: what t_(), squeeze_() and their like stand on.
 PyObject* m_become(PyObject* o, PyObject* other) {
   return guarded([&] {
-    Tensor t = tensor_of(o), view = tensor_of(other);
+    Tensor t = tensor_of(o), view = Tensor::share(tensor_argument(other, "_become"));
     if ((t->keys | view->keys) & ~kOverride)
       raise(PyExc_RuntimeError,
             "views in place are not possible inside a function transform; use the form without the underscore");
@@ -251,22 +252,25 @@ PyObject* m_storage_bytes(PyObject* o, PyObject*) {
     return wrap(tensor_over(Ref<Storage>::share(s), DType::UInt8, Dims{int64_t(s->bytes)}, Dims{1}, 0));
   });
 }
+bool is_tensor_class(PyObject* cls) {
+  return PyType_Check(cls) && PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(cls), &TensorType);
+}
 PyObject* m_make_subclass(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject*) {
   return guarded([&]() -> PyObject* {
-    if (n < 2 || !PyType_Check(args[0]) || !is_tensor(args[1]))
-      raise(PyExc_TypeError, "_make_subclass(cls, data, require_grad=False): cls must be a type and data a Tensor");
+    if (n < 2 || !is_tensor_class(args[0]) || !is_tensor(args[1]))
+      raise(PyExc_TypeError,
+            "_make_subclass(cls, data, require_grad=False): cls must be a subclass of Tensor and data a Tensor");
     Tensor t = detached(tensor_of(args[1]));
-    int wanted = n > 2 ? PyObject_IsTrue(args[2]) : 0;
+    bool wanted = n > 2 && truth(args[2]);
     if (wanted && !is_differentiable(t.dtype()))
       raise(PyExc_RuntimeError, "Only Tensors of floating point and complex dtype can require gradients");
-    t->requires_grad = wanted == 1;
+    t->requires_grad = wanted;
     return wrap_as(t, reinterpret_cast<PyTypeObject*>(args[0]));
   });
 }
 PyObject* m_as_subclass(PyObject* o, PyObject* cls) {
   return guarded([&]() -> PyObject* {
-    if (!PyType_Check(cls) || !PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(cls), &TensorType))
-      raise(PyExc_TypeError, "as_subclass(): cls must be a subclass of Tensor");
+    if (!is_tensor_class(cls)) raise(PyExc_TypeError, "as_subclass(): cls must be a subclass of Tensor");
     Tensor t = ops::alias(tensor_of(o));
     return wrap_as(t, reinterpret_cast<PyTypeObject*>(cls));
   });
