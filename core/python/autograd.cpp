@@ -116,7 +116,7 @@ struct PythonNodeHook final : NodeExtra::NodeHook {
                                     PyTuple_GET_SIZE(sequence.get()), ", but expected ", list.size(), ")"));
     for (size_t i = 0; i < list.size(); i++) {
       PyObject* entry = PyTuple_GET_ITEM(sequence.get(), Py_ssize_t(i));
-      list[i] = entry == Py_None ? Tensor() : tensor_of(entry);
+      list[i] = entry == Py_None ? Tensor() : tensor_argument(entry);
     }
   }
   void before(std::vector<Tensor>& grads) override {
@@ -354,15 +354,15 @@ PyObject* py_continued(PyObject*, PyObject* args) {
     PyObject *o, *node;
     unsigned index;
     if (!PyArg_ParseTuple(args, "OO!I", &o, &NodeType, &node, &index)) throw PythonError();
-    return wrap(continued(tensor_of(o), Edge::to_node(node_of(node), index)));
+    return wrap(continued(tensor_argument(o), Edge::to_node(node_of(node), index)));
   });
 }
 
 PyObject* py_increment_version(PyObject*, PyObject* o) {
   return guarded([&]() -> PyObject* {
-    if (!is_tensor(o)) raise(PyExc_TypeError, "increment_version expects a Tensor");
-    if (body_of(o)->inference) raise(PyExc_RuntimeError, "Inference tensors do not track version counter.");
-    bump_version(body_of(o));
+    Tensor t = tensor_argument(o);
+    if (t->inference) raise(PyExc_RuntimeError, "Inference tensors do not track version counter.");
+    bump_version(t.get());
     Py_RETURN_NONE;
   });
 }
@@ -372,7 +372,7 @@ std::vector<Tensor> tensors_in(PyObject* tuple) {
   std::vector<Tensor> list;
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); i++) {
     PyObject* o = PyTuple_GET_ITEM(tuple, i);
-    list.push_back(o == Py_None ? Tensor() : tensor_of(o));
+    list.push_back(o == Py_None ? Tensor() : tensor_argument(o));
   }
   return list;
 }
@@ -386,6 +386,9 @@ PyObject* py_run_backward(PyObject*, PyObject* args) {
                           &retain, &create))
       throw PythonError();
     std::vector<Tensor> from = tensors_in(roots), given = tensors_in(grads), to = tensors_in(inputs);
+    if (given.size() != from.size()) raise(PyExc_ValueError, "run_backward(): expected one gradient for each root");
+    for (PyObject* list : {roots, inputs})
+      for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(list); i++) tensor_argument(PyTuple_GET_ITEM(list, i));  // no None
     for (size_t i = 0; i < from.size(); i++) {
       if (!requires_grad(from[i].get()))
         raise(PyExc_RuntimeError, str("element ", i, " of tensors does not require grad and does not have a grad_fn"));
@@ -408,7 +411,7 @@ PyObject* py_add_hook(PyObject*, PyObject* args) {
     PyObject *o, *f;
     int after;
     if (!PyArg_ParseTuple(args, "OOp", &o, &f, &after)) throw PythonError();
-    Tensor t = Tensor::share(tensor_argument(o, "add_hook"));
+    Tensor t = tensor_argument(o);
     if (!requires_grad(t.get()))
       raise(PyExc_RuntimeError, "cannot register a hook on a tensor that doesn't require gradient");
     auto hook = std::make_shared<PythonHook>(f);
@@ -426,7 +429,7 @@ PyObject* py_remove_hook(PyObject*, PyObject* args) {
     int index;
     long long id;
     if (!PyArg_ParseTuple(args, "OOiL", &o, &node, &index, &id)) throw PythonError();
-    Tensor t = o == Py_None ? Tensor() : Tensor::share(tensor_argument(o, "remove_hook"));
+    Tensor t = o == Py_None ? Tensor() : tensor_argument(o);
     if (node != Py_None && Py_TYPE(node) != &NodeType) raise(PyExc_TypeError, "remove_hook(): expected a node or None");
     remove_tensor_hook(t, node == Py_None ? nullptr : node_of(node), uint32_t(index), id);
     Py_RETURN_NONE;

@@ -280,7 +280,7 @@ namespace {
 
 PyObject* to_numpy(PyObject*, PyObject* self) {
   return guarded([&]() -> PyObject* {
-    Tensor t = Tensor::share(tensor_argument(self, "to_numpy"));
+    Tensor t = tensor_argument(self);
     if (t->keys) raise(PyExc_RuntimeError, "a tensor inside a transformation has no NumPy array");
     if (requires_grad(t.get()))
       raise(PyExc_RuntimeError,
@@ -294,14 +294,14 @@ PyObject* to_numpy(PyObject*, PyObject* self) {
 
 PyObject* py_tolist(PyObject*, PyObject* self) {
   return guarded([&] {
-    Tensor t = Tensor::share(tensor_argument(self, "tolist"));
+    Tensor t = tensor_argument(self);
     if (t->keys & kBatched) raise(PyExc_RuntimeError, "a tensor inside a transformation has no list of numbers");
     return to_list(t, 0, t.data());
   });
 }
 
 PyObject* py_item(PyObject*, PyObject* self) {
-  return guarded([&] { return ok(item(Tensor::share(tensor_argument(self, "item")))); });
+  return guarded([&] { return ok(item(tensor_argument(self))); });
 }
 
 PyObject* py_from_numpy(PyObject*, PyObject* array) {
@@ -431,7 +431,7 @@ constexpr DLDataType kDLTypes[kDTypes] = {{6, 8, 1},  {1, 8, 1},  {0, 8, 1},  {0
 
 PyObject* py_to_dlpack(PyObject*, PyObject* self) {
   return guarded([&]() -> PyObject* {
-    Tensor t = Tensor::share(tensor_argument(self, "to_dlpack"));
+    Tensor t = tensor_argument(self);
     if (requires_grad(t.get()))
       raise(PyExc_BufferError, "Can't export tensors that require gradient, use tensor.detach()");
     struct Exported {

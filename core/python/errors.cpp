@@ -40,9 +40,9 @@ void raise(PyObject* type, const std::string& message) {
   throw PythonError();
 }
 
-TensorBody* tensor_argument(PyObject* o, const char* function) {
-  if (!is_tensor(o)) raise(PyExc_TypeError, str(function, "(): expected a Tensor; got ", Py_TYPE(o)->tp_name));
-  return body_of(o);
+Tensor tensor_argument(PyObject* o) {
+  if (!is_tensor(o)) raise(PyExc_TypeError, str("expected a Tensor, got ", Py_TYPE(o)->tp_name));
+  return tensor_of(o);
 }
 
 void refuse_number() {  // of PyLong_AsLongLong's errors, that of the range is worded as PyTorch does

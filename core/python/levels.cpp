@@ -20,11 +20,6 @@ PyObject* py_pop_level(PyObject*, PyObject* id) {
   });
 }
 
-const Tensor need(PyObject* o) {
-  if (!is_tensor(o)) raise(PyExc_TypeError, str("expected a Tensor, got ", Py_TYPE(o)->tp_name));
-  return tensor_of(o);
-}
-
 // wrap_tracked(tensor, level): a leaf of that level.
 PyObject* py_wrap_tracked(PyObject*, PyObject* args) {
   return guarded([&]() -> PyObject* {
@@ -32,7 +27,7 @@ PyObject* py_wrap_tracked(PyObject*, PyObject* args) {
     long long level;
     int wanted = 1;
     if (!PyArg_ParseTuple(args, "OL|p", &o, &level, &wanted)) throw PythonError();
-    Tensor t = wrap_tracked(need(o), level);
+    Tensor t = wrap_tracked(tensor_argument(o), level);
     t->requires_grad = wanted && is_differentiable(t.dtype());
     return wrap(t);
   });
@@ -42,7 +37,7 @@ PyObject* py_wrap_dual(PyObject*, PyObject* args) {
     PyObject *primal, *tangent;
     long long level;
     if (!PyArg_ParseTuple(args, "OOL", &primal, &tangent, &level)) throw PythonError();
-    return wrap(wrap_dual(need(primal), tangent == Py_None ? Tensor() : need(tangent), level));
+    return wrap(wrap_dual(tensor_argument(primal), tangent == Py_None ? Tensor() : tensor_argument(tangent), level));
   });
 }
 
@@ -62,7 +57,7 @@ PyObject* py_wrap_batched(PyObject*, PyObject* args) {
     int dim;
     long long level;
     if (!PyArg_ParseTuple(args, "OiL", &o, &dim, &level)) throw PythonError();
-    Tensor t = need(o);
+    Tensor t = tensor_argument(o);
     return wrap(wrap_batched(moved(t, wrap_dim(dim, t.dim()), 0), level));
   });
 }
@@ -73,7 +68,7 @@ PyObject* py_unwrap_batched(PyObject*, PyObject* args) {
     long long level, batch;
     int dim;
     if (!PyArg_ParseTuple(args, "OLiL", &o, &level, &dim, &batch)) throw PythonError();
-    Tensor t = need(o);
+    Tensor t = tensor_argument(o);
     int to = wrap_dim(dim, t.dim() + 1);
     if (Wrapped* w = at_level(t.get(), level)) return wrap(moved(w->inner, 0, to));
     Dims sizes(t.sizes());
@@ -88,7 +83,7 @@ PyObject* py_unwrap(PyObject*, PyObject* args) {
     PyObject* o;
     long long level;
     if (!PyArg_ParseTuple(args, "OL", &o, &level)) throw PythonError();
-    Tensor t = need(o);
+    Tensor t = tensor_argument(o);
     return at_level(t.get(), level) ? wrap(below(t, level)) : Py_NewRef(o);
   });
 }
@@ -98,7 +93,7 @@ PyObject* py_unpack_dual(PyObject*, PyObject* args) {
     PyObject* o;
     long long level;
     if (!PyArg_ParseTuple(args, "OL", &o, &level)) throw PythonError();
-    Tensor t = need(o);
+    Tensor t = tensor_argument(o);
     Wrapped* w = at_level(t.get(), level);
     if (!w || w->kind != LevelKind::Dual) return Py_BuildValue("(OO)", o, Py_None);
     return Py_BuildValue("(NN)", wrap(w->inner), wrap(tangent_of(t)));
@@ -123,14 +118,17 @@ PyObject* py_run_backward_at(PyObject*, PyObject* args) {
     if (!PyArg_ParseTuple(args, "LO!O!O!pp", &level, &PyTuple_Type, &roots, &PyTuple_Type, &grads, &PyTuple_Type,
                           &inputs, &retain, &create))
       throw PythonError();
+    if (PyTuple_GET_SIZE(grads) != PyTuple_GET_SIZE(roots))
+      raise(PyExc_ValueError, "run_backward_at(): expected one gradient for each root");
     std::vector<Tensor> from, given, to;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(roots); i++) {
-      Tensor root = need(PyTuple_GET_ITEM(roots, i));
+      Tensor root = tensor_argument(PyTuple_GET_ITEM(roots, i));
       if (!at_level(root.get(), level) || !requires_grad(root.get())) continue;  // does not depend on the inputs
       from.push_back(root);
-      given.push_back(need(PyTuple_GET_ITEM(grads, i)));
+      given.push_back(tensor_argument(PyTuple_GET_ITEM(grads, i)));
     }
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(inputs); i++) to.push_back(need(PyTuple_GET_ITEM(inputs, i)));
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(inputs); i++)
+      to.push_back(tensor_argument(PyTuple_GET_ITEM(inputs, i)));
     std::vector<Tensor> result(to.size());
     if (!from.empty()) result = run_backward(from, std::move(given), to, {retain != 0, create != 0, false, level});
     Object tuple(ok(PyTuple_New(Py_ssize_t(result.size()))));

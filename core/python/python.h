@@ -76,7 +76,7 @@ inline TensorBody* body_of(PyObject* o) {
 inline PyObject* header_of(TensorBody* t) { return reinterpret_cast<PyObject*>(&t->python.words[2]); }
 inline Tensor tensor_of(PyObject* o) { return Tensor::share(body_of(o)); }
 // What a function that is no row reads by itself: TypeError where it is something else.
-TensorBody* tensor_argument(PyObject* o, const char* function);
+Tensor tensor_argument(PyObject* o);
 bool truth(PyObject* o);  // bool(o), and its error
 [[noreturn]] void refuse_number();
 inline int64_t whole_number(PyObject* o) {  // of a Python int; ValueError beyond 64 bits

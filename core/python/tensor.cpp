@@ -233,7 +233,7 @@ PyObject* m_set_from(PyObject* o, PyObject* args) {
 // Takes on the geometry and the history of a view of itself: what t_(), squeeze_() and their like stand on.
 PyObject* m_become(PyObject* o, PyObject* other) {
   return guarded([&] {
-    Tensor t = tensor_of(o), view = Tensor::share(tensor_argument(other, "_become"));
+    Tensor t = tensor_of(o), view = tensor_argument(other);
     if ((t->keys | view->keys) & ~kOverride)
       raise(PyExc_RuntimeError,
             "views in place are not possible inside a function transform; use the form without the underscore");

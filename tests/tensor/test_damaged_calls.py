@@ -120,6 +120,35 @@ def test_bounds_of_slices_may_be_beyond_every_number():
     assert t[2**70 :].tolist() == [] and t[: -(2**70)].tolist() == []
 
 
+@pytest.mark.parametrize("given", [3, "text", (3,), (None, 3), [object()], torch.ones(7), (torch.ones(7), torch.ones(7), torch.ones(7))])
+def test_hooks_that_give_something_else(given):
+    def hooked(register):
+        x = torch.ones(2, requires_grad=True)
+        y = x * x
+        register(y)
+        return y.sum()
+
+    for register in (
+        lambda y: y.register_hook(lambda g: given),
+        lambda y: y.grad_fn.register_prehook(lambda g: given),
+        lambda y: y.grad_fn.register_hook(lambda g, h: given),
+    ):
+        total = hooked(register)
+        with pytest.raises((TypeError, RuntimeError)):
+            total.backward()
+
+
+@pytest.mark.parametrize("lists", [((3,), (None,), ()), ((), (None,), ()), ((None,), (None,), ()), ("total", ("text",), ()), ("total", (None,), (4,)), ("total", (None,), (None,))])
+def test_a_backward_run_of_something_else(lists):
+    x = torch.ones(2, requires_grad=True)
+    total = (x * x).sum()
+    roots, grads, inputs = ((total,) if part == "total" else part for part in lists)
+    with pytest.raises((TypeError, ValueError)):
+        torch._C.run_backward(roots, grads, inputs, False, False)
+    total.backward()
+    assert x.grad.tolist() == [2.0, 2.0]
+
+
 def test_a_process_may_end_with_hooks_of_saved_tensors_on():
     program = """
 import flambeau as torch
