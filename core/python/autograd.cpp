@@ -254,7 +254,8 @@ PyObject* record_function(PyObject*, PyObject* args) {
     PyObject *context, *inputs, *outputs, *dirty;
     const char* label;
     int materialize;
-    if (!PyArg_ParseTuple(args, "OsOOOp", &context, &label, &inputs, &outputs, &dirty, &materialize))
+    if (!PyArg_ParseTuple(args, "OsO!O!O!p", &context, &label, &PyTuple_Type, &inputs, &PyTuple_Type, &outputs,
+                          &PyTuple_Type, &dirty, &materialize))
       throw PythonError();
     auto* n = new FunctionNode(context);
     NodeRef holder(n);

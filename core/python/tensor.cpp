@@ -223,7 +223,7 @@ PyObject* m_set_from(PyObject* o, PyObject* args) {
     PyObject *source, *sizes, *strides;
     long long offset;
     if (!PyArg_ParseTuple(args, "OLOO", &source, &offset, &sizes, &strides)) throw PythonError();
-    Tensor from = tensor_of(source);
+    Tensor from = tensor_argument(source);
     Tensor view =
         ops::as_strided(detached(from), ints_of(sizes, "sizes"), ints_of(strides, "strides"), int64_t(offset));
     set_data(tensor_of(o), view);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -265,10 +266,16 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
         raise error(RuntimeError, f"Expect a non-negative number, but got {r}")
     if r == 0:
         return P.empty((0,), dtype=input.dtype, device=input.device)
-    places = P.arange(input.shape[0], device=input.device)
-    grids = meshgrid(*[places] * r, indexing="ij")
-    chosen = P.full((input.shape[0],) * r, True, dtype=P.bool, device=input.device)
-    for left, right in zip(grids, grids[1:]):
-        chosen = P.logical_and(chosen, P.le(left, right) if with_replacement else P.lt(left, right))
-    index = P.nonzero(chosen)
-    return P.view(P.index_select(input, 0, P.reshape(index, (-1,))), tuple(index.shape))
+    n = input.shape[0]
+    count = math.comb(n + r - 1 if with_replacement else n, r) if n else 0
+    index = P.empty((count, r), dtype=P.int64, device=input.device)  # refuses at once what no memory holds
+    if count:
+        index = P.reshape(P.arange(n, device=input.device), (-1, 1))
+        for _ in range(r - 1):  # each choice so far, with every place that may follow its last one
+            first = index[:, -1] if with_replacement else index[:, -1] + 1
+            follow = n - first
+            before = running_sum(follow, 0) - follow
+            index = repeat_interleave(index, follow, 0)
+            place = P.arange(index.shape[0], device=input.device) - repeat_interleave(before - first, follow)
+            index = P.cat((index, P.reshape(place, (-1, 1))), 1)
+    return P.view(P.index_select(input, 0, P.reshape(index, (-1,))), (count, r))
